@@ -1,0 +1,22 @@
+# Compiler flags and the compiler cache. Kernels choose their instruction set at run time, so nothing here
+# may raise the baseline above x86-64.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+add_compile_options(-Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer)
+if(PAGODA_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(PAGODA_SANITIZE)
+  add_compile_options(-fsanitize=${PAGODA_SANITIZE} -fno-sanitize-recover=all -g)
+  add_link_options(-fsanitize=${PAGODA_SANITIZE})
+endif()
+if(PAGODA_FUZZERS)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # the libraries too tell the fuzzer which branches were taken
+endif()

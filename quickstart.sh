@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# From a fresh clone to a translation server: packages, build, start.
+#   ./quickstart.sh [--port 8080] [--host 127.0.0.1] [--model DIR] [--no-serve]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+port=8080
+host=127.0.0.1
+model=models/nano
+serve=true
+usage="usage: ./quickstart.sh [--port 8080] [--host 127.0.0.1] [--model DIR] [--no-serve]"
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --port | --host | --model)
+      [ $# -ge 2 ] || { echo "$1 needs a value; $usage" >&2; exit 2; }
+      declare "${1#--}=$2"
+      shift
+      ;;
+    --no-serve) serve=false ;;
+    -h | --help) echo "$usage"; exit 0 ;;
+    *) echo "unknown argument '$1'; $usage" >&2; exit 2 ;;
+  esac
+  shift
+done
+if ! [[ "$port" =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
+  echo "--port $port is not a port (1 to 65535)" >&2
+  exit 2
+fi
+# What a client on this machine connects to.
+reach=$host
+if [ "$host" = 0.0.0.0 ]; then reach=127.0.0.1; fi
+
+port_taken() { (exec 3<>"/dev/tcp/$reach/$port") 2>/dev/null; }
+fail_port_taken() {
+  echo "port $port on $host is taken by another program; choose another one: ./quickstart.sh --port $((port % 65535 + 1))" >&2
+  exit 1
+}
+# Both are asked before the build, so that nobody waits for minutes to learn of them.
+if [ ! -f "$model/config.json" ]; then
+  echo "no model in '$model': a directory with config.json, tokenizer.json and safetensors is needed (--model DIR)" >&2
+  exit 1
+fi
+if $serve && port_taken; then fail_port_taken; fi
+
+mkdir -p build
+log=build/quickstart.log
+: >"$log"
+source scripts/steps.sh
+
+echo "Pagoda: packages, build, start (details in $log)"
+step_packages build
+step "configuring" cmake --preset release -DPAGODA_TESTS=OFF
+step "building (minutes the first time)" cmake --build --preset release --target pagoda
+pagoda=build/release/src/cli/pagoda
+
+if ! $serve; then
+  echo "built. To serve: $pagoda serve --model $model --host $host --port $port"
+  exit 0
+fi
+
+started=$SECONDS
+# In a session of its own, so that Ctrl-C reaches the server once, as the SIGTERM below, and it can drain.
+setsid "$pagoda" serve --model "$model" --host "$host" --port "$port" </dev/null &
+server=$!
+stop_server() {
+  trap - INT TERM HUP EXIT
+  kill -TERM "$server" 2>/dev/null || true
+  wait "$server" 2>/dev/null || true
+}
+trap 'echo; echo "stopping"; stop_server; echo "stopped"; exit 0' INT TERM HUP
+trap stop_server EXIT
+
+until curl -sf --noproxy '*' -o /dev/null --max-time 2 "http://$reach:$port/health"; do
+  if ! kill -0 "$server" 2>/dev/null; then
+    trap - EXIT
+    code=0
+    wait "$server" || code=$?
+    if port_taken; then fail_port_taken; fi
+    echo "the server ended with exit code $code before it was ready; its last lines are above" >&2
+    exit 1
+  fi
+  if [ $((SECONDS - started)) -ge 300 ]; then
+    echo "the server did not answer http://$reach:$port/health within 300 s" >&2
+    exit 1
+  fi
+  sleep 0.1
+done
+printf '  %-36s %4d s\n' "starting" $((SECONDS - started))
+
+cat <<TEXT
+
+Pagoda answers on http://$reach:$port   (Ctrl-C stops it)
+
+  curl -s http://$reach:$port/generate -d '{"prompt": "将以下文本翻译为法语，注意只需要输出翻译后的结果，不要额外解释：\n\n今天天气很好", "max_tokens": 64}'
+
+Without a server:
+
+  $pagoda translate --model $model --to fr "今天天气很好"
+
+TEXT
+code=0
+wait "$server" || code=$?
+trap - EXIT
+echo "the server ended by itself with exit code $code" >&2
+exit "$code"

@@ -1,0 +1,58 @@
+#pragma once
+// Fork-join over a fixed set of threads, built for operators that last 10 us to 100 ms: workers spin for a short
+// while before they sleep, and hand out work in chunks so that a thread which lost its core does not hold up the rest.
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace pagoda::base {
+
+class ThreadPool {
+ public:
+  // `threads` counts the calling thread; 1 runs everything inline. 0 means one per available core.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(begin, end, thread) until [0, count) is covered, with end - begin <= chunk; returns when all is done.
+  // `thread` is in [0, size()). One caller at a time. body must not throw and must not call run() again.
+  template <typename Body>
+  void run(std::size_t count, std::size_t chunk, const Body& body) {
+    if (count == 0) return;
+    if (workers_.empty() || count <= chunk) {
+      for (std::size_t begin = 0; begin < count; begin += chunk)
+        body(begin, begin + chunk < count ? begin + chunk : count, 0);
+      return;
+    }
+    run_job(count, chunk, &body, [](const void* b, std::size_t begin, std::size_t end, int thread) {
+      (*static_cast<const Body*>(b))(begin, end, thread);
+    });
+  }
+
+  static int available_cores();
+
+ private:
+  using Call = void (*)(const void* body, std::size_t begin, std::size_t end, int thread);
+  void run_job(std::size_t count, std::size_t chunk, const void* body, Call call);
+  void drain(int thread);
+  void work(int thread);
+
+  std::vector<std::thread> workers_;
+  // The job; written by the caller before generation_ is published.
+  const void* body_ = nullptr;
+  Call call_ = nullptr;
+  std::size_t count_ = 0;
+  std::size_t chunk_ = 1;
+  alignas(64) std::atomic<std::size_t> next_{0};
+  alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(64) std::atomic<int> running_{0};
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace pagoda::base

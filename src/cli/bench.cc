@@ -1,0 +1,115 @@
+// pagoda bench: rows like llama-bench's (pp512, tg128) for a model or a shape, each with its floor on this machine.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "cli/bench_rows.h"
+#include "cli/engine_flags.h"
+#include "cli/verbs.h"
+#include "model/load_dense.h"
+
+namespace pagoda::cli {
+namespace {
+
+struct Flags {
+  std::string model, random_weights, format = "bf16";
+  std::vector<std::string> tests = {"pp512", "tg128"};
+  std::vector<std::int32_t> batches = {1};
+  std::int32_t repetitions = 1;
+  kernels::CpuOptions cpu;
+  bool json = false;
+};
+
+base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags, const execute::RunnerOptions& options) {
+  auto ops = kernels::make_cpu_ops(flags.cpu);
+  if (flags.random_weights.empty()) {
+    ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(flags.model));
+    return execute::Runner::load(checkpoint, std::move(ops), options, nullptr);
+  }
+  ASSIGN_OR_RETURN(const model::DenseShape shape, model::named_shape(flags.random_weights));
+  const auto format = flags.format == "int8" ? kernels::WeightFormat::kInt8 : kernels::WeightFormat::kBF16;
+  return execute::Runner::random(shape, format, std::move(ops), options);
+}
+
+void print_row(const Flags& flags, const std::string& model, const std::string& format, const BenchRow& row) {
+  if (flags.json) {
+    const boost::json::object object = {{"test", row.test},
+                                        {"model", model},
+                                        {"format", format},
+                                        {"batch", row.batch},
+                                        {"tokens_per_second", row.tokens_per_second},
+                                        {"bytes", row.bytes},
+                                        {"operations", row.operations},
+                                        {"floor_tokens_per_second", row.floor_tokens_per_second},
+                                        {"fraction", row.fraction()}};
+    fmt::print("{}\n", boost::json::serialize(object));
+  } else {
+    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>10.1f} GFLOP {:>12.1f} {:>8.0f} %\n", row.test, row.batch,
+               row.tokens_per_second, row.bytes / 1e9, row.operations / 1e9, row.floor_tokens_per_second,
+               100 * row.fraction());
+  }
+  std::fflush(stdout);
+}
+
+base::Status run(const Flags& flags) {
+  std::vector<BenchTest> tests;
+  for (const std::string& name : flags.tests) {
+    ASSIGN_OR_RETURN(BenchTest test, parse_bench_test(name));
+    tests.push_back(std::move(test));
+  }
+  for (const std::int32_t batch : flags.batches)
+    if (batch < 1 || batch > 1024) return base::invalid("batch {} is not between 1 and 1024", batch);
+  const std::int32_t largest = *std::max_element(flags.batches.begin(), flags.batches.end());
+  ASSIGN_OR_RETURN(const auto runner, make_runner(flags, bench_runner_options(tests, largest)));
+  const kernels::CpuLimits limits = kernels::measure_cpu_limits(flags.cpu);
+  const std::string model = flags.random_weights.empty() ? flags.model : flags.random_weights + " (random)";
+  const std::string format(kernels::weight_format_name(runner->weights().layers.front().qkv.format));
+  if (!flags.json) {
+    fmt::print("{}, {} {}, {}\n", model, format, execute::format_bytes(runner->memory().weights_bytes),
+               runner->ops().description());
+    fmt::print("limits: read {:.1f} GB/s, bf16 {:.0f} GFLOP/s, int8 {:.0f} GOP/s\n\n", limits.read_bytes_per_second / 1e9,
+               limits.bf16_flops_per_second / 1e9, limits.int8_ops_per_second / 1e9);
+    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>10}\n", "test", "batch", "tokens/s", "read", "compute",
+               "floor tok/s", "reached");
+  }
+  for (const BenchTest& test : tests)
+    for (const std::int32_t batch : flags.batches) {
+      if (test.prompt && batch != flags.batches.front()) continue;  // prompts are measured one at a time
+      BenchRow best;
+      for (std::int32_t i = 0; i < flags.repetitions; ++i) {
+        BenchRow row = run_bench(*runner, test, test.prompt ? 1 : batch, limits);
+        if (row.tokens_per_second > best.tokens_per_second) best = std::move(row);
+      }
+      print_row(flags, model, format, best);
+    }
+  return {};
+}
+
+}  // namespace
+
+Verb add_bench(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("bench", "Measure prompt and generation speed against this machine's limits");
+  auto flags = std::make_shared<Flags>();
+  flags->model = default_model();
+  command->add_option("--model", flags->model, "Model directory")->capture_default_str();
+  command->add_option("--random-weights", flags->random_weights, "Instead: random weights in a real shape, 1.8b or 7b");
+  command->add_option("--format", flags->format, "Of random weights: bf16 or int8")
+      ->check(CLI::IsMember({"bf16", "int8"}))->capture_default_str();
+  command->add_option("--tests", flags->tests, "ppN: a prompt of N tokens; tgN: N tokens generated")
+      ->delimiter(',')->capture_default_str();
+  command->add_option("--batches", flags->batches, "Sequences that generate together")->delimiter(',')->capture_default_str();
+  command->add_option("--repetitions", flags->repetitions, "Times each row is run; the best counts")
+      ->check(CLI::Range(1, 100))->capture_default_str();
+  command->add_option("--threads", flags->cpu.threads, "CPU threads; 0: one a core")->check(CLI::Range(0, 1024))->capture_default_str();
+  command->add_option("--cpu-isa", flags->cpu.isa, "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
+      ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
+  command->add_flag("--json", flags->json, "One JSON object a row");
+  return [=] {
+    const base::Status status = run(*flags);
+    return status.ok() ? 0 : fail(status);
+  };
+}
+
+}  // namespace pagoda::cli

@@ -1,0 +1,136 @@
+#include "cli/bench_rows.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+namespace pagoda::cli {
+namespace {
+
+using cache::BlockId;
+using schedule::ScheduledSequence;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Sequences with blocks and tokens of their own, stepped together.
+class BenchBatch {
+ public:
+  BenchBatch(execute::Runner& runner, std::int32_t batch, std::int32_t tokens_each) : runner_(runner) {
+    const std::int32_t blocks_each = (tokens_each + runner.options().block_size - 1) / runner.options().block_size;
+    std::uint32_t state = 1;
+    for (std::int32_t s = 0; s < batch; ++s) {
+      std::vector<BlockId> blocks;
+      for (std::int32_t b = 0; b < blocks_each; ++b) blocks.push_back(BlockId(s * blocks_each + b));
+      blocks_.push_back(std::move(blocks));
+      std::vector<std::int32_t> tokens;
+      for (std::int32_t t = 0; t < tokens_each; ++t) {
+        state = state * 1664525u + 1013904223u;
+        tokens.push_back(static_cast<std::int32_t>((state >> 8) % runner.weights().shape.vocab_size));
+      }
+      tokens_.push_back(std::move(tokens));
+    }
+  }
+
+  // Computes the next `count` tokens of the sequences [first, last), in as many steps as the token budget asks for.
+  void advance(std::int32_t first, std::int32_t last, std::int32_t count) {
+    const std::int32_t budget = runner_.options().max_num_batched_tokens / (last - first);
+    for (std::int32_t done = 0; done < count;) {
+      const std::int32_t chunk = std::min(count - done, budget);
+      std::vector<ScheduledSequence> parts;
+      for (std::int32_t s = first; s < last; ++s)
+        parts.push_back({schedule::SequenceId(s), position_ + done, chunk, done + chunk == count,
+                         std::span(tokens_[s]).subspan(position_ + done, chunk), blocks_[s]});
+      std::vector<execute::StepSequence> sequences;
+      for (const ScheduledSequence& part : parts) sequences.push_back({&part, {}, &greedy_});
+      runner_.step(sequences);
+      done += chunk;
+    }
+  }
+  void move_on(std::int32_t tokens) { position_ += tokens; }
+
+ private:
+  execute::Runner& runner_;
+  std::vector<std::vector<BlockId>> blocks_;
+  std::vector<std::vector<std::int32_t>> tokens_;
+  std::int32_t position_ = 0;
+  execute::Sampling greedy_;
+};
+
+// Bytes and operations of a step that computes `tokens` tokens of each of `batch` sequences behind `context` earlier
+// ones, and `outputs` logits rows.
+void account(const execute::Runner& runner, double batch, double tokens, double context, double outputs, BenchRow& row) {
+  const model::DenseShape& shape = runner.weights().shape;
+  const double kv_token_bytes = static_cast<double>(runner.memory().kv_block_bytes) / runner.memory().kv_block_size;
+  row.bytes = static_cast<double>(runner.weights().bytes_read_per_step()) + batch * (context + tokens) * kv_token_bytes;
+  const double layer_weights =
+      static_cast<double>(shape.hidden_size) * static_cast<double>(2 * shape.q_size() + 2 * shape.kv_size() + 3 * shape.intermediate_size);
+  const double attention = 4.0 * static_cast<double>(shape.q_size()) * tokens * (context + (tokens + 1) / 2);
+  row.operations = batch * static_cast<double>(shape.num_layers) * (2 * tokens * layer_weights + attention) +
+                   2 * outputs * static_cast<double>(shape.vocab_size * shape.hidden_size);
+}
+
+double floor_seconds(const execute::Runner& runner, const BenchRow& row, const kernels::CpuLimits& limits) {
+  const bool int8 = runner.weights().layers.front().qkv.format == kernels::WeightFormat::kInt8;
+  const double rate = int8 ? limits.int8_ops_per_second : limits.bf16_flops_per_second;
+  return std::max(row.bytes / limits.read_bytes_per_second, row.operations / rate);
+}
+
+}  // namespace
+
+base::Result<BenchTest> parse_bench_test(const std::string& name) {
+  BenchTest test{name, name.starts_with("pp"), 0};
+  const char* end = name.data() + name.size();
+  const bool known = test.prompt || name.starts_with("tg");
+  const auto parsed = known ? std::from_chars(name.data() + 2, end, test.tokens) : std::from_chars_result{end, std::errc::invalid_argument};
+  if (parsed.ec != std::errc() || parsed.ptr != end || test.tokens < 1 || test.tokens > 8192 - kBenchPromptTokens)
+    return base::invalid("no test is called \"{}\"; write pp512 (prompt) or tg128 (generation), up to {} tokens", name,
+                         8192 - kBenchPromptTokens);
+  return test;
+}
+
+execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch) {
+  execute::RunnerOptions options;
+  std::int32_t longest = 0;
+  for (const BenchTest& test : tests) longest = std::max(longest, test.tokens + (test.prompt ? 0 : kBenchPromptTokens));
+  const std::int32_t blocks_each = (longest + options.block_size - 1) / options.block_size;
+  options.max_num_seqs = max_batch;
+  options.max_num_batched_tokens = std::max(512, max_batch);
+  options.max_model_len = blocks_each * options.block_size;
+  options.num_kv_blocks = blocks_each * max_batch;
+  return options;
+}
+
+BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
+                   const kernels::CpuLimits& limits) {
+  BenchRow row;
+  row.test = test.name;
+  row.batch = batch;
+  if (test.prompt) {
+    BenchBatch(runner, 1, test.tokens).advance(0, 1, std::min(test.tokens, 32));  // warm-up
+    BenchBatch prompt(runner, 1, test.tokens);
+    const double start = now();
+    prompt.advance(0, 1, test.tokens);
+    row.tokens_per_second = test.tokens / (now() - start);
+    account(runner, 1, test.tokens, 0, 1, row);
+    row.floor_tokens_per_second = test.tokens / floor_seconds(runner, row, limits);
+    return row;
+  }
+  const std::int32_t prompt = batch > 1 ? kBenchPromptTokens : 0;
+  BenchBatch sequences(runner, batch, prompt + test.tokens);
+  for (std::int32_t s = 0; s < batch && prompt > 0; ++s) sequences.advance(s, s + 1, prompt);
+  if (prompt == 0) BenchBatch(runner, 1, 1).advance(0, 1, 1);  // warm-up
+  sequences.move_on(prompt);
+  const double start = now();
+  for (std::int32_t i = 0; i < test.tokens; ++i) {
+    sequences.advance(0, batch, 1);
+    sequences.move_on(1);
+  }
+  row.tokens_per_second = batch * test.tokens / (now() - start);
+  account(runner, batch, 1, prompt + test.tokens / 2.0, batch, row);
+  row.floor_tokens_per_second = batch / floor_seconds(runner, row, limits);
+  return row;
+}
+
+}  // namespace pagoda::cli

@@ -1,0 +1,42 @@
+#pragma once
+// What `pagoda bench` measures: steps of a runner, without sockets, tokenizer or scheduler in the way, each beside the
+// floor that this machine's limits set.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "execute/runner.h"
+#include "kernels/cpu/limits.h"
+
+namespace pagoda::cli {
+
+struct BenchRow {
+  std::string test;  // "pp512", "tg128"
+  std::int32_t batch = 1;
+  double tokens_per_second = 0;
+  double bytes = 0;       // that a prompt or a generating step must read: weights once, and the cache
+  double operations = 0;  // multiplications and additions of that prompt or step
+  double floor_tokens_per_second = 0;
+  double fraction() const { return tokens_per_second / floor_tokens_per_second; }
+};
+
+// "pp<N>": one prompt of N tokens. "tg<N>": N tokens by each of `batch` sequences, which have a prompt of 128 tokens if
+// there are several (as llama-batched-bench) and start empty if there is one (as llama-bench).
+struct BenchTest {
+  std::string name;
+  bool prompt = false;
+  std::int32_t tokens = 0;
+};
+base::Result<BenchTest> parse_bench_test(const std::string& name);
+
+inline constexpr std::int32_t kBenchPromptTokens = 128;
+
+// Options that hold `test` at `batch`.
+execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch);
+
+BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
+                   const kernels::CpuLimits& limits);
+
+}  // namespace pagoda::cli

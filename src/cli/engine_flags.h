@@ -1,0 +1,29 @@
+#pragma once
+// The flags that every verb with an engine shares. Names are those of vLLM where it has them.
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "engine/load_engine.h"
+
+namespace pagoda::cli {
+
+struct EngineFlags {
+  std::string model;           // directory
+  std::string kv_cache_memory;  // "4GiB"; empty: decided by the memory plan
+  engine::LoadOptions options;
+};
+
+// The returned flags are filled when `command` is parsed, and live as long as somebody holds them.
+std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command);
+
+// Loads the model with a progress line on stderr, and prints device and memory table there unless `quiet`.
+base::Result<std::unique_ptr<engine::Engine>> load(const EngineFlags& flags, bool quiet);
+// The CPU's part alone, for verbs without an engine.
+base::Result<engine::LoadOptions> load_options(const EngineFlags& flags);
+
+// "pagoda: <sentence>" on stderr; returns the exit code for a failure: 2 for wrong input, 1 otherwise.
+int fail(const base::Status& status);
+
+}  // namespace pagoda::cli

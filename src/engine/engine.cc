@@ -1,0 +1,180 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+
+namespace pagoda::engine {
+namespace {
+
+schedule::SchedulerOptions scheduler_options(const execute::RunnerOptions& runner) {
+  schedule::SchedulerOptions options;
+  options.max_num_seqs = runner.max_num_seqs;
+  options.max_num_batched_tokens = runner.max_num_batched_tokens;
+  options.max_model_len = runner.max_model_len;
+  options.max_waiting = std::numeric_limits<std::int32_t>::max();  // submit() bounds the queue before it gets here
+  return options;
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<execute::Runner> runner, text::Tokenizer tokenizer, text::ChatTemplate chat_template,
+               const EngineOptions& options)
+    : tokenizer_(std::move(tokenizer)),
+      chat_template_(std::move(chat_template)),
+      options_(options),
+      runner_(std::move(runner)),
+      cache_(runner_->memory().kv_blocks, runner_->memory().kv_block_size, options.prefix_caching),
+      scheduler_(scheduler_options(runner_->options()), cache_) {
+  batch_.reserve(runner_->options().max_num_seqs);
+  publish_stats();
+  thread_ = std::thread([this] { loop(); });
+}
+
+Engine::~Engine() {
+  {
+    const std::lock_guard lock(mutex_);
+    draining_ = stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+base::Result<RequestId> Engine::submit(Request request, Sink sink) {
+  RETURN_IF_ERROR(execute::check_sampling(request.sampling));
+  const std::int64_t vocab = runner_->weights().shape.vocab_size;
+  for (const text::TokenId token : request.prompt)
+    if (token.value < 0 || token.value >= vocab)
+      return base::invalid("the prompt holds token id {}, the model has ids 0 to {}", token.value, vocab - 1);
+  for (const std::string& stop : request.stop)
+    if (stop.empty()) return base::invalid("a stop string is empty");
+  const std::int64_t room = runner_->options().max_model_len - static_cast<std::int64_t>(request.prompt.size());
+  if (request.max_tokens == 0) request.max_tokens = static_cast<std::int32_t>(std::max<std::int64_t>(room, 1));
+  RETURN_IF_ERROR(scheduler_.check_fits(request.prompt.size(), request.max_tokens));
+
+  RequestId id;
+  {
+    const std::lock_guard lock(mutex_);
+    if (draining_) return base::error(base::Code::kFailedPrecondition, "the engine is shutting down");
+    const std::int64_t waiting = published_.waiting + static_cast<std::int64_t>(inbox_.size());
+    if (waiting >= options_.max_waiting)
+      return base::error(base::Code::kResourceExhausted, "{} requests are waiting, the limit is {}", waiting,
+                         options_.max_waiting);
+    id = RequestId(next_id_++);
+    ++live_;
+    inbox_.push_back({id, std::move(request), std::move(sink)});
+  }
+  wake_.notify_one();
+  return id;
+}
+
+void Engine::cancel(RequestId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_.push_back(id);
+  }
+  wake_.notify_one();
+}
+
+Stats Engine::stats() const {
+  const std::lock_guard lock(mutex_);
+  Stats stats = published_;
+  stats.waiting += static_cast<std::int32_t>(inbox_.size());
+  return stats;
+}
+
+void Engine::drain() {
+  std::unique_lock lock(mutex_);
+  draining_ = true;
+  idle_.wait(lock, [this] { return live_ == 0; });
+}
+
+void Engine::loop() {
+  while (take_inbox()) {
+    const schedule::StepPlan plan = scheduler_.plan();
+    if (!plan.empty()) step(plan);
+    publish_stats();
+  }
+}
+
+bool Engine::take_inbox() {
+  std::vector<Submission> submissions;
+  std::vector<RequestId> cancelled;
+  bool stopping = false;
+  {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return !streams_.empty() || !inbox_.empty() || !cancelled_.empty() || stopping_; });
+    submissions.swap(inbox_);
+    cancelled.swap(cancelled_);
+    stopping = stopping_;
+    published_.waiting += static_cast<std::int32_t>(submissions.size());  // until publish_stats() counts them anew
+  }
+  for (Submission& submission : submissions) start(std::move(submission));
+  if (stopping)
+    for (const auto& [id, stream] : streams_) cancelled.push_back(id);
+  for (const RequestId id : cancelled) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) continue;
+    found->second.end(FinishReason::kCancelled, "");
+    finish(id, FinishReason::kCancelled);
+  }
+  return !stopping;
+}
+
+void Engine::start(Submission submission) {
+  schedule::NewSequence sequence;
+  sequence.id = schedule::SequenceId(submission.id.value);
+  for (const text::TokenId token : submission.request.prompt) sequence.prompt.push_back(token.value);
+  sequence.max_tokens = submission.request.max_tokens;
+  sequence.priority = submission.request.priority;
+  sequence.salt = submission.request.salt;
+  totals_.prompt_tokens += static_cast<std::int64_t>(sequence.prompt.size());
+  CHECK(scheduler_.submit(std::move(sequence)).ok());  // checked by submit()
+  streams_.try_emplace(submission.id, submission.id, std::move(submission.request), std::move(submission.sink),
+                       tokenizer_, chat_template_.stop_ids());
+}
+
+void Engine::step(const schedule::StepPlan& plan) {
+  batch_.clear();
+  for (const schedule::ScheduledSequence& part : plan.sequences)
+    batch_.push_back({&part, scheduler_.tokens(part.id), &streams_.at(RequestId(part.id.value)).request().sampling});
+  std::vector<execute::SampledToken> sampled = runner_->step(batch_);
+  ++totals_.steps;
+  scheduler_.computed(plan);
+  for (std::size_t i = 0; i < sampled.size(); ++i) {
+    const schedule::ScheduledSequence& part = plan.sequences[i];
+    if (!part.samples) continue;
+    const RequestId id(part.id.value);
+    Stream& stream = streams_.at(id);
+    stream.set_cached_tokens(scheduler_.prefix_hit_tokens(part.id));
+    ++totals_.generated_tokens;
+    scheduler_.append(part.id, sampled[i].token);
+    if (const auto reason = stream.accept(std::move(sampled[i]))) finish(id, *reason);
+  }
+}
+
+void Engine::finish(RequestId id, FinishReason reason) {
+  scheduler_.remove(schedule::SequenceId(id.value));
+  streams_.erase(id);
+  ++totals_.finished[static_cast<std::size_t>(reason)];
+  const std::lock_guard lock(mutex_);
+  if (--live_ == 0) idle_.notify_all();
+}
+
+void Engine::publish_stats() {
+  totals_.running = static_cast<std::int32_t>(scheduler_.num_running());
+  totals_.waiting = static_cast<std::int32_t>(scheduler_.num_waiting());
+  totals_.kv_blocks_total = cache_.pool().total();
+  totals_.kv_blocks_used = cache_.pool().used();
+  totals_.kv_blocks_cached = cache_.pool().idle();
+  totals_.kv_tokens = scheduler_.cached_tokens();
+  totals_.preemptions = scheduler_.preemptions();
+  totals_.evictions = cache_.counters().evictions;
+  totals_.prefix_queries_tokens = cache_.counters().prefix_queries_tokens;
+  totals_.prefix_hits_tokens = cache_.counters().prefix_hits_tokens;
+  const std::lock_guard lock(mutex_);
+  published_ = totals_;
+}
+
+}  // namespace pagoda::engine

@@ -1,0 +1,71 @@
+#include "engine/stream.h"
+
+#include <algorithm>
+
+namespace pagoda::engine {
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "error";
+}
+
+Stream::Stream(RequestId id, Request request, Sink sink, const text::Tokenizer& tokenizer,
+               const std::vector<text::TokenId>& model_stop_ids)
+    : id_(id),
+      request_(std::move(request)),
+      sink_(std::move(sink)),
+      model_stop_ids_(model_stop_ids),
+      detokenizer_(tokenizer, request_.stop, request_.include_stop) {
+  usage_.prompt_tokens = static_cast<std::int32_t>(request_.prompt.size());
+}
+
+bool Stream::is_stop_id(text::TokenId token) const {
+  const auto contains = [token](const std::vector<text::TokenId>& ids) {
+    return std::find(ids.begin(), ids.end(), token) != ids.end();
+  };
+  return contains(request_.stop_token_ids) || (!request_.ignore_eos && contains(model_stop_ids_));
+}
+
+std::optional<FinishReason> Stream::accept(execute::SampledToken token) {
+  ++usage_.completion_tokens;
+  const text::TokenId id(token.token);
+  std::optional<FinishReason> finish;
+  std::string text;
+  if (is_stop_id(id)) {
+    finish = FinishReason::kStop;
+  } else {
+    text = detokenizer_.push(id);
+    if (detokenizer_.stopped())
+      finish = FinishReason::kStop;
+    else if (usage_.completion_tokens >= request_.max_tokens)
+      finish = FinishReason::kLength;
+  }
+  if (finish) text += detokenizer_.finish();
+  emit(std::move(text), {std::move(token)}, finish, "");
+  return finish;
+}
+
+void Stream::end(FinishReason reason, const std::string& error) { emit(detokenizer_.finish(), {}, reason, error); }
+
+void Stream::emit(std::string text, std::vector<execute::SampledToken> tokens, std::optional<FinishReason> finish,
+                  const std::string& error) {
+  Delta delta;
+  delta.id = id_;
+  delta.text = std::move(text);
+  delta.tokens = std::move(tokens);
+  delta.finish = finish;
+  delta.error = error;
+  delta.usage = usage_;
+  sink_(delta);
+}
+
+}  // namespace pagoda::engine

@@ -1,0 +1,35 @@
+#pragma once
+// All memory of the engine, decided before the first request: what is not planned is not allocated.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+
+namespace pagoda::execute {
+
+struct MemoryPlan {
+  std::size_t weights_bytes = 0;
+  std::size_t kv_cache_bytes = 0;
+  std::size_t activations_bytes = 0;
+  std::int32_t kv_blocks = 0;
+  std::int32_t kv_block_size = 0;     // tokens
+  std::size_t kv_block_bytes = 0;     // all layers
+  std::size_t budget_bytes = 0;       // memory the machine (or the container) has available
+
+  std::size_t total_bytes() const { return weights_bytes + kv_cache_bytes + activations_bytes; }
+  std::int64_t kv_tokens() const { return static_cast<std::int64_t>(kv_blocks) * kv_block_size; }
+  // A table for people, one line a tag.
+  std::string table() const;
+};
+
+// MemAvailable of /proc/meminfo, or what the cgroup's memory.max leaves, whichever is less.
+std::size_t available_memory_bytes();
+
+// "4GiB", "512MiB", "2e9", "1073741824": bytes. Decimal units (GB, MB) are powers of ten.
+base::Result<std::size_t> parse_bytes(const std::string& text);
+// "3.6 GiB"
+std::string format_bytes(std::size_t bytes);
+
+}  // namespace pagoda::execute

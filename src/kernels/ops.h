@@ -1,0 +1,90 @@
+#pragma once
+// The only door to the kernels. A backend (reference, cpu; later cuda) implements these; model/ is written in them.
+// Operators enqueue or run, never allocate, and read and write only what they are given. Activations are row-major
+// views [tokens, features]; all tokens of a step lie below one another, sequences in any order.
+// One thread calls at a time; the CPU backend forks inside.
+//
+// Every operator computes a row from that row alone (attention: from the row and its sequence's cache), with the same
+// order of additions whatever else is in the batch, so that batching and chunking do not change tokens. The AMX path
+// (cpu/panel_amx.cc) is the one exception; `deterministic` turns it off.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "kernels/kv_cache.h"
+#include "kernels/weight.h"
+#include "tensor/view.h"
+
+namespace pagoda::kernels {
+
+// Rotates, normalises, and stores to the cache the output of the fused q|k|v projection.
+struct RopeArgs {
+  tensor::View qkv;                  // [tokens, (num_heads + 2 * num_kv_heads) * head_dim]; q is updated in place
+  std::int64_t num_heads = 0;        // query heads
+  const std::int32_t* positions = nullptr;  // [tokens]
+  const float* cos = nullptr;        // [max_position, head_dim / 2]
+  const float* sin = nullptr;        // [max_position, head_dim / 2]
+  const float* q_norm = nullptr;     // [head_dim], or null: no norm. Applied after the rotation (dense models).
+  const float* k_norm = nullptr;     // [head_dim], or null
+  float eps = 0;
+};
+
+struct AttentionArgs {
+  tensor::View q;    // [tokens, num_heads * head_dim], rotated
+  tensor::View out;  // [tokens, num_heads * head_dim]
+  std::int64_t num_heads = 0;
+  float scale = 0;   // head_dim ^ -1/2
+};
+
+// The largest arguments any later call will have; reserve() allocates scratch for them.
+struct OpsLimits {
+  std::int64_t max_tokens = 0;    // rows of a step
+  std::int64_t max_features = 0;  // columns of any linear input
+  std::int64_t num_heads = 0;
+  KvShape kv;
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  // What runs, for the start-up lines: "cpu avx512-bf16 vnni, 2 threads".
+  virtual std::string description() const = 0;
+
+  // Load time. pack() may fork threads that call the source's functions.
+  virtual Weight pack(const WeightSource& source) = 0;
+  virtual std::size_t kv_layer_block_bytes(const KvShape& shape) const = 0;
+  virtual std::size_t scratch_bytes(const OpsLimits& limits) const = 0;
+  virtual void reserve(const OpsLimits& limits) = 0;
+
+  // out[t] = row tokens[t] of the embedding.
+  virtual void embed(std::span<const std::int32_t> tokens, const Weight& embedding, tensor::View out) = 0;
+  // out = x / sqrt(mean(x^2) + eps) * weight, row by row.
+  virtual void rms_norm(tensor::View x, const float* weight, float eps, tensor::View out) = 0;
+  // out = x W^T, or out += x W^T.
+  virtual void linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) = 0;
+  // q, k <- RMSNorm(rotate_half(q, k)); k and v are written to the slots of their positions.
+  virtual void rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
+                                 std::span<const SequenceSlice> sequences) = 0;
+  // Causal grouped-query attention over the pages of each sequence.
+  virtual void attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
+                         std::span<const SequenceSlice> sequences) = 0;
+  // out = silu(gate) * up, with gate_up = [gate | up].
+  virtual void swiglu(tensor::View gate_up, tensor::View out) = 0;
+  // out[i] = x[rows[i]].
+  virtual void gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) = 0;
+};
+
+// Plain loops in float: the oracle of every other backend, and slow.
+std::unique_ptr<Ops> make_reference_ops();
+
+struct CpuOptions {
+  int threads = 0;             // 0: one a core
+  bool deterministic = false;  // no AMX: its order of additions depends on the batch
+  // "": the best this machine has; or one of "sse4", "avx2", "avx512", "avx512-bf16", "amx", for tests and benchmarks.
+  std::string isa;
+};
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);
+
+}  // namespace pagoda::kernels

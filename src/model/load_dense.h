@@ -1,0 +1,29 @@
+#pragma once
+// Packed weights of a dense model: from a checkpoint, or random in a given shape (benchmarks, tests).
+
+#include <functional>
+
+#include "base/status.h"
+#include "checkpoint/checkpoint.h"
+#include "kernels/ops.h"
+#include "model/hunyuan_dense.h"
+
+namespace pagoda::model {
+
+DenseShape shape_of(const checkpoint::Config& config);
+
+// Bytes the packed weights will take, before anything is loaded. The sum of the parts rounded as the backend pads them
+// may be a little more; the plan adds what load reports.
+std::size_t estimate_weight_bytes(const DenseShape& shape, kernels::WeightFormat linear, kernels::WeightFormat embedding);
+
+// Reads and packs every tensor; what was read is released from the page cache's share of our memory at once.
+// `progress` (may be empty) is called with the share done, on the calling thread.
+base::Result<DenseWeights> load_dense(const checkpoint::Checkpoint& checkpoint, kernels::Ops& ops,
+                                      const std::function<void(double)>& progress);
+
+// Values of the scale of trained ones; the same for the same shape and format.
+DenseWeights random_dense(const DenseShape& shape, kernels::WeightFormat format, kernels::Ops& ops);
+// "1.8b" and "7b": the shapes of HY-MT1.5.
+base::Result<DenseShape> named_shape(const std::string& name);
+
+}  // namespace pagoda::model

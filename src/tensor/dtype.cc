@@ -1,0 +1,44 @@
+#include "tensor/dtype.h"
+
+#include <array>
+#include <cmath>
+
+namespace pagoda::tensor {
+namespace {
+
+struct Row {
+  DType dtype;
+  std::string_view name;
+  std::size_t bytes;
+};
+constexpr std::array kRows = {
+    Row{DType::kF32, "F32", 4}, Row{DType::kF16, "F16", 2}, Row{DType::kBF16, "BF16", 2},
+    Row{DType::kI8, "I8", 1},   Row{DType::kU8, "U8", 1},   Row{DType::kI32, "I32", 4},
+    Row{DType::kI64, "I64", 8}, Row{DType::kBool, "BOOL", 1}, Row{DType::kF8E4M3, "F8_E4M3", 1},
+};
+
+}  // namespace
+
+std::size_t dtype_bytes(DType dtype) { return kRows[static_cast<std::size_t>(dtype)].bytes; }
+
+std::string_view dtype_name(DType dtype) { return kRows[static_cast<std::size_t>(dtype)].name; }
+
+base::Result<DType> dtype_from_name(std::string_view name) {
+  for (const Row& row : kRows)
+    if (row.name == name) return row.dtype;
+  return base::invalid("unknown dtype \"{}\"", name);
+}
+
+float half_to_float(std::uint16_t bits) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+  const std::uint32_t exponent = (bits >> 10) & 0x1fu;
+  const std::uint32_t fraction = bits & 0x3ffu;
+  if (exponent == 0) {
+    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);  // zero or subnormal
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  const std::uint32_t rebased = exponent == 31 ? 0xffu : exponent + 112;  // infinity and NaN keep all ones
+  return std::bit_cast<float>(sign | (rebased << 23) | (fraction << 13));
+}
+
+}  // namespace pagoda::tensor

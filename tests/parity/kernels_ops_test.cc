@@ -1,0 +1,262 @@
+// Every operator of the CPU backend, in every instruction set this machine has, against the reference, on random ragged
+// shapes. The bounds are those of the formats: BF16 has 8 bits of fraction, INT8 activations 7.
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "kernels/ops.h"
+
+namespace pagoda::kernels {
+namespace {
+
+using tensor::View;
+
+struct Matrix {
+  std::vector<float> values;
+  View view;
+  Matrix(std::int64_t rows, std::int64_t cols, std::int64_t padding = 0) : values(rows * (cols + padding)) {
+    view = {values.data(), rows, cols, cols + padding};
+  }
+  Matrix(const Matrix& other) : values(other.values), view(other.view) { view.data = values.data(); }
+};
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : generator_(seed) {}
+  float normal() { return normal_(generator_); }
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
+  void fill(Matrix& matrix) {
+    for (float& value : matrix.values) value = normal();
+  }
+
+ private:
+  std::mt19937 generator_;
+  std::normal_distribution<float> normal_;
+};
+
+// Largest difference as a share of the root mean square of the expected values.
+double relative_error(const View& actual, const View& expected) {
+  double worst = 0, squares = 0;
+  for (std::int64_t r = 0; r < expected.rows; ++r)
+    for (std::int64_t c = 0; c < expected.cols; ++c) {
+      const double difference = std::abs(static_cast<double>(actual.row(r)[c]) - expected.row(r)[c]);
+      if (!(difference <= worst)) worst = difference;  // NaN sticks
+      squares += static_cast<double>(expected.row(r)[c]) * expected.row(r)[c];
+    }
+  return worst / std::sqrt(squares / static_cast<double>(expected.rows * expected.cols) + 1e-30);
+}
+
+WeightSource random_weight(std::int64_t out, std::int64_t in, WeightFormat format) {
+  WeightSource source;
+  source.out_features = out;
+  source.in_features = in;
+  source.format = format;
+  source.row_f32 = [in](std::int64_t row, float* values) {
+    Random random(static_cast<unsigned>(row));
+    for (std::int64_t i = 0; i < in; ++i) values[i] = random.normal();
+  };
+  source.row_int8 = [in](std::int64_t row, std::int8_t* values, float* scale) {
+    Random random(static_cast<unsigned>(row));
+    for (std::int64_t i = 0; i < in; ++i) values[i] = static_cast<std::int8_t>(random.between(-127, 127));
+    *scale = 0.01f + 0.001f * static_cast<float>(row % 7);
+  };
+  return source;
+}
+
+class OpsParity : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::unique_ptr<Ops> reference_ = make_reference_ops();
+  std::unique_ptr<Ops> cpu_ = make_cpu_ops({.threads = 2, .deterministic = false, .isa = GetParam()});
+};
+
+TEST_P(OpsParity, Linear) {
+  SCOPED_TRACE(cpu_->description());
+  Random random(1);
+  for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kInt8})
+    for (const int m : {1, 2, 3, 5, 7, 8, 9, 12, 13, 16, 17, 31, 33, 50}) {
+      const int in = 2 * random.between(1, 200), out = random.between(1, 150);
+      SCOPED_TRACE(fmt::format("{} m={} in={} out={}", weight_format_name(format), m, in, out));
+      Matrix x(m, in, 3), expected(m, out, 5);
+      random.fill(x);
+      random.fill(expected);
+      const OpsLimits limits{.max_tokens = m, .max_features = in, .num_heads = 1, .kv = {1, 1, 16, 16}};
+      cpu_->reserve(limits);
+      const WeightSource source = random_weight(out, in, format);
+      const Weight packed = cpu_->pack(source), plain = reference_->pack(source);
+      for (const bool accumulate : {false, true}) {
+        Matrix actual(expected);
+        reference_->linear(x.view, plain, expected.view, accumulate);
+        cpu_->linear(x.view, packed, actual.view, accumulate);
+        EXPECT_LT(relative_error(actual.view, expected.view), format == WeightFormat::kInt8 ? 0.05 : 0.02);
+      }
+    }
+}
+
+TEST_P(OpsParity, LinearRowDoesNotDependOnBatch) {
+  const auto cpu = make_cpu_ops({.threads = 2, .deterministic = true, .isa = GetParam()});
+  Random random(2);
+  for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kInt8}) {
+    const int in = 322, out = 83, rows = 40;
+    Matrix x(rows, in), all(rows, out), one(1, out);
+    random.fill(x);
+    cpu->reserve({.max_tokens = rows, .max_features = in, .num_heads = 1, .kv = {1, 1, 16, 16}});
+    const Weight weight = cpu->pack(random_weight(out, in, format));
+    cpu->linear(x.view, weight, all.view, /*accumulate=*/false);
+    for (int r = 0; r < rows; ++r) {
+      cpu->linear({x.view.row(r), 1, in, in}, weight, one.view, /*accumulate=*/false);
+      for (int n = 0; n < out; ++n) ASSERT_EQ(one.values[n], all.view.row(r)[n]) << "row " << r << " column " << n;
+    }
+  }
+}
+
+TEST_P(OpsParity, EmbedNormSwigluGather) {
+  Random random(3);
+  for (int round = 0; round < 20; ++round) {
+    const int rows = random.between(1, 30), cols = 2 * random.between(1, 100), vocab = 50;
+    for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kInt8}) {
+      const WeightSource source = random_weight(vocab, cols, format);
+      const Weight packed = cpu_->pack(source), plain = reference_->pack(source);
+      std::vector<std::int32_t> tokens(rows);
+      for (auto& token : tokens) token = random.between(0, vocab - 1);
+      Matrix actual(rows, cols), expected(rows, cols);
+      reference_->embed(tokens, plain, expected.view);
+      cpu_->embed(tokens, packed, actual.view);
+      EXPECT_LT(relative_error(actual.view, expected.view), 1e-6);
+    }
+    Matrix x(rows, cols, 2), weight(1, cols), actual(rows, cols), expected(rows, cols);
+    random.fill(x);
+    random.fill(weight);
+    reference_->rms_norm(x.view, weight.values.data(), 1e-5f, expected.view);
+    cpu_->rms_norm(x.view, weight.values.data(), 1e-5f, actual.view);
+    EXPECT_LT(relative_error(actual.view, expected.view), 1e-5);
+
+    Matrix gated(rows, cols / 2), gated_expected(rows, cols / 2);
+    reference_->swiglu(x.view, gated_expected.view);
+    cpu_->swiglu(x.view, gated.view);
+    EXPECT_LT(relative_error(gated.view, gated_expected.view), 1e-4);
+
+    const std::vector<std::int32_t> last = {rows - 1, 0};
+    Matrix picked(2, cols);
+    cpu_->gather_rows(x.view, last, picked.view);
+    for (int c = 0; c < cols; ++c) ASSERT_EQ(picked.view.row(0)[c], x.view.row(rows - 1)[c]);
+  }
+}
+
+// A random step over random sequences, twice: the second continues the first from the cache.
+struct Step {
+  std::vector<SequenceSlice> slices;
+  std::vector<std::int32_t> positions;
+};
+
+class AttentionCase {
+ public:
+  AttentionCase(Random& random, std::int64_t block_size) : random_(random) {
+    const int kv_heads = random.between(1, 3), group = random.between(1, 5);
+    num_heads_ = kv_heads * group;
+    shape_ = {.num_layers = 2, .num_kv_heads = kv_heads, .head_dim = 16 * random.between(1, 5), .block_size = block_size};
+    cos_.resize(kMaxContext * shape_.head_dim / 2);
+    sin_.resize(cos_.size());
+    for (std::size_t i = 0; i < cos_.size(); ++i) {
+      cos_[i] = std::cos(0.1f * static_cast<float>(i));
+      sin_[i] = std::sin(0.1f * static_cast<float>(i));
+    }
+    norm_.resize(shape_.head_dim);
+    for (float& weight : norm_) weight = 1 + 0.3f * random.normal();
+    const std::int64_t blocks_each = (kMaxContext + block_size - 1) / block_size;
+    num_blocks_ = blocks_each * kSequences;
+    std::vector<std::int32_t> ids(num_blocks_);
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i);
+    std::shuffle(ids.begin(), ids.end(), std::mt19937(7));
+    for (int s = 0; s < kSequences; ++s)
+      tables_.emplace_back(ids.begin() + s * blocks_each, ids.begin() + (s + 1) * blocks_each);
+    contexts_.assign(kSequences, 0);
+  }
+
+  Step next() {
+    Step step;
+    std::int32_t row = 0;
+    for (int s = 0; s < kSequences; ++s) {
+      const int queries = random_.between(0, 2) == 0 ? random_.between(1, 90) : 1;
+      contexts_[s] += queries;
+      step.slices.push_back({row, queries, contexts_[s], tables_[s].data()});
+      for (int i = 0; i < queries; ++i) step.positions.push_back(contexts_[s] - queries + i);
+      row += queries;
+    }
+    return step;
+  }
+
+  // Runs rope_and_write_kv and attention of the step on `ops`; returns the attention's output.
+  Matrix run(Ops& ops, const Step& step, std::byte* memory, const Matrix& qkv_in) const {
+    const KvCache cache{shape_, num_blocks_, ops.kv_layer_block_bytes(shape_), memory};
+    Matrix qkv(qkv_in), out(qkv.view.rows, num_heads_ * shape_.head_dim);
+    RopeArgs rope;
+    rope.qkv = qkv.view;
+    rope.num_heads = num_heads_;
+    rope.positions = step.positions.data();
+    rope.cos = cos_.data();
+    rope.sin = sin_.data();
+    rope.q_norm = norm_.data();
+    rope.k_norm = norm_.data();
+    rope.eps = 1e-5f;
+    ops.rope_and_write_kv(rope, cache, /*layer=*/1, step.slices);
+    AttentionArgs attention;
+    attention.q = qkv.view.columns(0, num_heads_ * shape_.head_dim);
+    attention.out = out.view;
+    attention.num_heads = num_heads_;
+    attention.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
+    ops.attention(attention, cache, /*layer=*/1, step.slices);
+    return out;
+  }
+
+  std::size_t cache_bytes(const Ops& ops) const {
+    return shape_.num_layers * num_blocks_ * ops.kv_layer_block_bytes(shape_);
+  }
+  std::int64_t qkv_columns() const { return (num_heads_ + 2 * shape_.num_kv_heads) * shape_.head_dim; }
+  OpsLimits limits() const { return {.max_tokens = 400, .max_features = 16, .num_heads = num_heads_, .kv = shape_}; }
+
+  static constexpr int kSequences = 4;
+  static constexpr std::int64_t kMaxContext = 400;
+
+ private:
+  Random& random_;
+  std::int64_t num_heads_;
+  KvShape shape_;
+  std::int64_t num_blocks_;
+  std::vector<float> cos_, sin_, norm_;
+  std::vector<std::vector<std::int32_t>> tables_;
+  std::vector<std::int32_t> contexts_;
+};
+
+TEST_P(OpsParity, RopeAndPagedAttention) {
+  Random random(4);
+  for (const std::int64_t block_size : {8, 16, 32, 64, 128, 512}) {
+    AttentionCase attention(random, block_size);
+    cpu_->reserve(attention.limits());
+    // NaN everywhere: nothing outside a sequence's tokens may be used.
+    std::vector<std::byte> reference_memory(attention.cache_bytes(*reference_), std::byte{0xff});
+    std::vector<std::byte> cpu_memory(attention.cache_bytes(*cpu_), std::byte{0xff});
+    for (int round = 0; round < 4; ++round) {
+      SCOPED_TRACE(fmt::format("block size {} round {}", block_size, round));
+      const Step step = attention.next();
+      Matrix qkv(static_cast<std::int64_t>(step.positions.size()), attention.qkv_columns(), 4);
+      random.fill(qkv);
+      const Matrix expected = attention.run(*reference_, step, reference_memory.data(), qkv);
+      const Matrix actual = attention.run(*cpu_, step, cpu_memory.data(), qkv);
+      EXPECT_LT(relative_error(actual.view, expected.view), 0.1);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, OpsParity, ::testing::Values("sse4", "avx2", "avx512", "avx512-bf16", "amx"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace pagoda::kernels
