@@ -27,8 +27,8 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   stop_.store(true);
-  generation_.fetch_add(1);
-  generation_.notify_all();
+  latest_.fetch_add(1);
+  latest_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -38,12 +38,17 @@ void ThreadPool::run_job(std::size_t count, std::size_t chunk, const void* body,
   count_ = count;
   chunk_ = chunk;
   next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  std::uint32_t job = latest_.load(std::memory_order_relaxed) + 1;
+  if (job == 0) job = 1;  // after 2^32 jobs
+  open_.store(job);
+  latest_.store(job);
+  latest_.notify_all();
   drain(0);
-  // Workers finish within one chunk of each other; sleeping here would cost more than it saves.
-  for (int spin = 0; running_.load(std::memory_order_acquire) != 0; ++spin) {
+  // A worker first says that it is inside, then looks whether the job is open; we close first, then look who is inside.
+  // In the one order of all four (they are sequentially consistent) no worker can slip in unseen.
+  open_.store(0);
+  // Whoever is inside finishes its chunk; sleeping here would cost more than it saves.
+  for (int spin = 0; inside_.load() != 0; ++spin) {
     if (spin < kSpins)
       _mm_pause();
     else
@@ -62,12 +67,13 @@ void ThreadPool::drain(int thread) {
 void ThreadPool::work(int thread) {
   std::uint32_t seen = 0;
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) _mm_pause();
-    generation_.wait(seen, std::memory_order_acquire);
+    for (int spin = 0; spin < kSpins && latest_.load(std::memory_order_relaxed) == seen; ++spin) _mm_pause();
+    latest_.wait(seen);
     if (stop_.load()) return;
-    ++seen;
-    drain(thread);
-    running_.fetch_sub(1, std::memory_order_release);
+    seen = latest_.load();
+    inside_.fetch_add(1);
+    if (open_.load() == seen) drain(thread);
+    inside_.fetch_sub(1);
   }
 }
 

@@ -1,9 +1,11 @@
 #pragma once
-// Fork-join over a fixed set of threads, built for operators that last 10 us to 100 ms: workers spin for a short
-// while before they sleep, and hand out work in chunks so that a thread which lost its core does not hold up the rest.
+// Fork-join over a fixed set of threads, built for operators that last 10 us to 100 ms: workers spin for a short while
+// before they sleep, work is handed out in chunks, and the caller waits only for workers that have begun a chunk. So a
+// thread that lost its core holds up nobody: on a busy machine the pool is never slower than the caller alone.
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -44,14 +46,15 @@ class ThreadPool {
   void work(int thread);
 
   std::vector<std::thread> workers_;
-  // The job; written by the caller before generation_ is published.
+  // The job; written by the caller while no worker is inside.
   const void* body_ = nullptr;
   Call call_ = nullptr;
   std::size_t count_ = 0;
   std::size_t chunk_ = 1;
   alignas(64) std::atomic<std::size_t> next_{0};
-  alignas(64) std::atomic<std::uint32_t> generation_{0};
-  alignas(64) std::atomic<int> running_{0};
+  alignas(64) std::atomic<std::uint32_t> latest_{0};  // number of the latest job
+  alignas(64) std::atomic<std::uint32_t> open_{0};    // the job that may be entered; 0: none
+  alignas(64) std::atomic<int> inside_{0};            // workers that are in a job, or about to see that they may not
   std::atomic<bool> stop_{false};
 };
 
