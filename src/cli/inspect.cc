@@ -76,12 +76,10 @@ int inspect(const std::string& directory, bool list_tensors) {
       const checkpoint::TensorInfo& info = file->tensors().at(name);
       fmt::print("  {:<60} {:<5} [{}]\n", name, tensor::dtype_name(info.dtype), fmt::join(info.shape, ", "));
     }
-  const bool int8 = checkpoint.config().quantization.method == checkpoint::QuantMethod::kInt8PerChannel;
-  const auto format = [](bool is) { return is ? kernels::WeightFormat::kInt8 : kernels::WeightFormat::kBF16; };
+  const model::WeightFormats formats = model::weight_formats(checkpoint.config(), kernels::WeightFormat::kBF16);
   fmt::print("in memory      {} as {}\n",
-             execute::format_bytes(model::estimate_weight_bytes(model::shape_of(checkpoint.config()), format(int8),
-                                                                format(int8 && checkpoint.config().quantization.embedding))),
-             kernels::weight_format_name(format(int8)));
+             execute::format_bytes(model::estimate_weight_bytes(model::shape_of(checkpoint.config()), formats)),
+             kernels::weight_format_name(formats.linear));
   if (const base::Status status = print_text(directory); !status.ok()) return fail(status);
   if (const base::Status status = checkpoint::check_tensors(checkpoint); !status.ok()) return fail(status);
   fmt::print("complete       yes\n");

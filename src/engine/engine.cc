@@ -95,7 +95,10 @@ void Engine::loop() {
     const schedule::StepPlan plan = scheduler_.plan();
     if (!plan.empty()) step(plan);
     publish_stats();
+    emit();
   }
+  publish_stats();
+  emit();
 }
 
 bool Engine::take_inbox() {
@@ -116,8 +119,8 @@ bool Engine::take_inbox() {
   for (const RequestId id : cancelled) {
     const auto found = streams_.find(id);
     if (found == streams_.end()) continue;
-    found->second.end(FinishReason::kCancelled, "");
-    finish(id, FinishReason::kCancelled);
+    pieces_.push_back({&found->second, found->second.end(FinishReason::kCancelled, "")});
+    retire(id, FinishReason::kCancelled);
   }
   return !stopping;
 }
@@ -150,16 +153,26 @@ void Engine::step(const schedule::StepPlan& plan) {
     stream.set_cached_tokens(scheduler_.prefix_hit_tokens(part.id));
     ++totals_.generated_tokens;
     scheduler_.append(part.id, sampled[i].token);
-    if (const auto reason = stream.accept(std::move(sampled[i]))) finish(id, *reason);
+    pieces_.push_back({&stream, stream.accept(std::move(sampled[i]))});
+    if (const auto reason = pieces_.back().delta.finish) retire(id, *reason);
   }
 }
 
-void Engine::finish(RequestId id, FinishReason reason) {
+void Engine::retire(RequestId id, FinishReason reason) {
   scheduler_.remove(schedule::SequenceId(id.value));
-  streams_.erase(id);
+  ended_.push_back(streams_.extract(id));
   ++totals_.finished[static_cast<std::size_t>(reason)];
+}
+
+void Engine::emit() {
+  for (const Piece& piece : pieces_) piece.stream->emit(piece.delta);
+  pieces_.clear();
+  if (ended_.empty()) return;
+  const auto count = static_cast<std::int64_t>(ended_.size());
+  ended_.clear();
   const std::lock_guard lock(mutex_);
-  if (--live_ == 0) idle_.notify_all();
+  live_ -= count;
+  if (live_ == 0) idle_.notify_all();
 }
 
 void Engine::publish_stats() {

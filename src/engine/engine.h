@@ -72,8 +72,12 @@ class Engine {
   bool take_inbox();
   void start(Submission submission);
   void step(const schedule::StepPlan& plan);
-  void finish(RequestId id, FinishReason reason);
+  // Takes a request that is over out of all books but `live_`, and keeps it in `ended_` until its last piece is sent.
+  void retire(RequestId id, FinishReason reason);
   void publish_stats();
+  // Sends the pieces of this step. Last of all, so that whoever hears the end of a request finds its blocks released
+  // and the stats up to date.
+  void emit();
 
   // Immutable after construction.
   text::Tokenizer tokenizer_;
@@ -87,6 +91,12 @@ class Engine {
   std::map<RequestId, Stream> streams_;
   Stats totals_;
   std::vector<execute::StepSequence> batch_;
+  struct Piece {
+    const Stream* stream;  // in streams_ or ended_
+    Delta delta;
+  };
+  std::vector<Piece> pieces_;
+  std::vector<std::map<RequestId, Stream>::node_type> ended_;
 
   // Shared, under mutex_.
   mutable std::mutex mutex_;

@@ -35,37 +35,34 @@ bool Stream::is_stop_id(text::TokenId token) const {
   return contains(request_.stop_token_ids) || (!request_.ignore_eos && contains(model_stop_ids_));
 }
 
-std::optional<FinishReason> Stream::accept(execute::SampledToken token) {
+Delta Stream::accept(execute::SampledToken token) {
   ++usage_.completion_tokens;
   const text::TokenId id(token.token);
-  std::optional<FinishReason> finish;
-  std::string text;
-  if (is_stop_id(id)) {
-    finish = FinishReason::kStop;
-  } else {
-    text = detokenizer_.push(id);
-    if (detokenizer_.stopped())
-      finish = FinishReason::kStop;
-    else if (usage_.completion_tokens >= request_.max_tokens)
-      finish = FinishReason::kLength;
-  }
-  if (finish) text += detokenizer_.finish();
-  emit(std::move(text), {std::move(token)}, finish, "");
-  return finish;
-}
-
-void Stream::end(FinishReason reason, const std::string& error) { emit(detokenizer_.finish(), {}, reason, error); }
-
-void Stream::emit(std::string text, std::vector<execute::SampledToken> tokens, std::optional<FinishReason> finish,
-                  const std::string& error) {
   Delta delta;
   delta.id = id_;
-  delta.text = std::move(text);
-  delta.tokens = std::move(tokens);
-  delta.finish = finish;
-  delta.error = error;
+  if (is_stop_id(id)) {
+    delta.finish = FinishReason::kStop;
+  } else {
+    delta.text = detokenizer_.push(id);
+    if (detokenizer_.stopped())
+      delta.finish = FinishReason::kStop;
+    else if (usage_.completion_tokens >= request_.max_tokens)
+      delta.finish = FinishReason::kLength;
+  }
+  if (delta.finish) delta.text += detokenizer_.finish();
+  delta.tokens.push_back(std::move(token));
   delta.usage = usage_;
-  sink_(delta);
+  return delta;
+}
+
+Delta Stream::end(FinishReason reason, std::string error) {
+  Delta delta;
+  delta.id = id_;
+  delta.text = detokenizer_.finish();
+  delta.finish = reason;
+  delta.error = std::move(error);
+  delta.usage = usage_;
+  return delta;
 }
 
 }  // namespace pagoda::engine

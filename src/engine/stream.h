@@ -1,8 +1,6 @@
 #pragma once
 // One accepted request on its way: from tokens to text, and when to stop. Lives on the engine thread.
 
-#include <optional>
-
 #include "engine/request.h"
 #include "text/detokenizer.h"
 
@@ -17,16 +15,14 @@ class Stream {
   const Request& request() const { return request_; }
   void set_cached_tokens(std::int32_t tokens) { usage_.cached_tokens = tokens; }
 
-  // Takes the next token and passes its text on. The reason if it was the last.
-  std::optional<FinishReason> accept(execute::SampledToken token);
-  // Ends the answer from outside: cancelled or failed.
-  void end(FinishReason reason, const std::string& error);
-  const Usage& usage() const { return usage_; }
+  // Takes the next token: the piece of answer that it makes, the last one if `finish` is set in it.
+  Delta accept(execute::SampledToken token);
+  // The last piece when the answer is ended from outside: cancelled or failed.
+  Delta end(FinishReason reason, std::string error);
+  void emit(const Delta& delta) const { sink_(delta); }
 
  private:
   bool is_stop_id(text::TokenId token) const;
-  void emit(std::string text, std::vector<execute::SampledToken> tokens, std::optional<FinishReason> finish,
-            const std::string& error);
 
   RequestId id_;
   Request request_;

@@ -80,15 +80,12 @@ base::Result<std::unique_ptr<Runner>> Runner::load(const checkpoint::Checkpoint&
                                                    const std::function<void(double)>& progress) {
   RETURN_IF_ERROR(checkpoint::check_tensors(checkpoint));
   const checkpoint::Config& config = checkpoint.config();
-  const bool int8 = config.quantization.method == checkpoint::QuantMethod::kInt8PerChannel;
-  const auto format = [](bool is_int8) { return is_int8 ? kernels::WeightFormat::kInt8 : kernels::WeightFormat::kBF16; };
   const model::DenseShape shape = model::shape_of(config);
   RunnerOptions options = wanted;
   ASSIGN_OR_RETURN(MemoryPlan plan,
-                   plan_memory(shape,
-                               model::estimate_weight_bytes(shape, format(int8), format(int8 && config.quantization.embedding)),
+                   plan_memory(shape, model::estimate_weight_bytes(shape, model::weight_formats(config, options.float_format)),
                                config.max_position_embeddings, *ops, options));
-  ASSIGN_OR_RETURN(model::DenseWeights weights, model::load_dense(checkpoint, *ops, progress));
+  ASSIGN_OR_RETURN(model::DenseWeights weights, model::load_dense(checkpoint, *ops, options.float_format, progress));
   plan.weights_bytes = weights.bytes();
   return std::unique_ptr<Runner>(new Runner(std::move(ops), options, plan, std::move(weights)));
 }
@@ -96,7 +93,7 @@ base::Result<std::unique_ptr<Runner>> Runner::load(const checkpoint::Checkpoint&
 base::Result<std::unique_ptr<Runner>> Runner::random(const model::DenseShape& shape, kernels::WeightFormat format,
                                                      std::unique_ptr<kernels::Ops> ops, const RunnerOptions& wanted) {
   RunnerOptions options = wanted;
-  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::estimate_weight_bytes(shape, format, format),
+  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::estimate_weight_bytes(shape, {format, format}),
                                                 /*max_positions=*/1 << 18, *ops, options));
   model::DenseWeights weights = model::random_dense(shape, format, *ops);
   plan.weights_bytes = weights.bytes();

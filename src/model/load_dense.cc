@@ -124,12 +124,16 @@ DenseShape shape_of(const checkpoint::Config& config) {
   return shape;
 }
 
-base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops& ops,
+WeightFormats weight_formats(const checkpoint::Config& config, WeightFormat float_format) {
+  const bool int8 = config.quantization.method == checkpoint::QuantMethod::kInt8PerChannel;
+  return {.linear = int8 ? WeightFormat::kInt8 : float_format,
+          .embedding = int8 && config.quantization.embedding ? WeightFormat::kInt8 : float_format};
+}
+
+base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops& ops, WeightFormat float_format,
                                       const std::function<void(double)>& progress) {
   const checkpoint::Config& config = checkpoint.config();
-  const bool int8 = config.quantization.method == checkpoint::QuantMethod::kInt8PerChannel;
-  const WeightFormat linear = int8 ? WeightFormat::kInt8 : WeightFormat::kBF16;
-  const WeightFormat embedding = int8 && config.quantization.embedding ? WeightFormat::kInt8 : WeightFormat::kBF16;
+  const auto [linear, embedding] = weight_formats(config, float_format);
   Loader loader(checkpoint, ops, progress);
   DenseWeights weights;
   weights.shape = shape_of(config);
@@ -147,9 +151,11 @@ base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops
   return weights;
 }
 
-std::size_t estimate_weight_bytes(const DenseShape& shape, WeightFormat linear, WeightFormat embedding) {
+std::size_t estimate_weight_bytes(const DenseShape& shape, WeightFormats formats) {
+  const auto [linear, embedding] = formats;
   const auto matrix = [](std::int64_t out, std::int64_t in, WeightFormat format) -> std::size_t {
-    return format == WeightFormat::kInt8 ? out * (in + sizeof(float) + sizeof(std::int32_t)) : out * in * 2;
+    if (format == WeightFormat::kInt8) return out * (in + sizeof(float) + sizeof(std::int32_t));
+    return out * in * (format == WeightFormat::kBF16 ? 2 : sizeof(float));
   };
   const std::size_t layer = matrix(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size, linear) +
                             matrix(shape.hidden_size, shape.q_size(), linear) +

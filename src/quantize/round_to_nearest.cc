@@ -71,6 +71,8 @@ base::Status copy_small_files(const fs::path& from, const fs::path& to) {
     std::error_code error;
     if (!fs::exists(from / name)) continue;
     fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);
+    // A read-only source is no reason for a copy that cannot be deleted.
+    if (!error) fs::permissions(to / name, fs::perms::owner_write, fs::perm_options::add, error);
     if (error) return base::error(base::Code::kInternal, "cannot copy {} to {}: {}", name, to.string(), error.message());
   }
   return {};

@@ -49,7 +49,8 @@ std::vector<std::int32_t> Simulation::random_tokens(std::int32_t longest) {
 std::string Simulation::submit() {
   Request request;
   request.tokens = prefixes_[random_.between(0, scenario_.prefixes - 1)];
-  request.tokens.resize(random_.between(0, static_cast<std::int32_t>(request.tokens.size())));
+  const auto prefix_size = static_cast<std::int32_t>(request.tokens.size());
+  request.tokens.resize(random_.chance(300) ? 0 : random_.between(0, prefix_size));
   for (const std::int32_t token :
        random_tokens(random_.chance(300) ? scenario_.prompt_max / 8 : scenario_.prompt_max / 2))
     request.tokens.push_back(token);
@@ -112,7 +113,7 @@ std::string Simulation::check_plan(const schedule::StepPlan& plan) {
   for (const schedule::ScheduledSequence& part : plan.sequences) {
     const auto found = live_.find(part.id.value);
     if (found == live_.end()) return fmt::format("sequence {} is in the plan, it is over", part.id.value);
-    if (!found->second.started) admitted_.push_back(part.id.value);
+    if (!found->second.started || part.first != found->second.computed) admitted_.push_back(part.id.value);
     if (std::string wrong = check_part(part, found->second); !wrong.empty())
       return fmt::format("sequence {}: {}", part.id.value, wrong);
     num_tokens += part.count;

@@ -45,28 +45,39 @@ struct Scenario {
 inline Scenario random_scenario(Random& random) {
   Scenario scenario;
   schedule::SchedulerOptions& options = scenario.scheduler;
-  scenario.block_size = 8 << (random.between(0, 3));
+  scenario.block_size = 8 << random.between(0, 3);
   scenario.prefix_caching = random.chance(700);
   options.max_num_batched_tokens = random.between(16, random.chance(500) ? 64 : 512);
   options.max_num_seqs = random.between(1, std::min(64, options.max_num_batched_tokens));
   options.max_waiting = random.between(1, 40);
-  // Short prompts with long answers are admitted together and then outgrow the pool; long prompts share and
-  // evict.
-  if (random.chance(700)) {
-    scenario.block_size = 8;
-    scenario.prompt_max = random.between(2, 20);
-    options.max_num_seqs = std::max(options.max_num_seqs, 8);
-    scenario.answer_max = random.between(60, 240);
-  } else {
-    scenario.prompt_max = random.between(10, 400);
-    scenario.answer_max = random.between(1, 60);
-  }
-  // The pool holds one to four of the longest; a few requests ask for more than there is.
-  const std::int32_t longest = scenario.prompt_max * 3 / 2 + scenario.answer_max;
-  scenario.num_blocks =
-      1 + longest * random.between(9, scenario.block_size == 8 ? 20 : 40) / 10 / scenario.block_size;
-  options.max_model_len = longest - random.between(0, longest / 20);
   scenario.priorities = random.between(1, 3);
+  std::int32_t room_tenths = random.between(9, 40);  // the pool, in lengths of the longest request
+  switch (random.between(0, 3)) {
+    case 0:  // long prompts: sharing and eviction
+      scenario.prompt_max = random.between(10, 400);
+      scenario.answer_max = random.between(1, 60);
+      break;
+    case 1:  // prompts in many chunks, urgent ones among them, while others generate: chunks that find no
+             // room
+      scenario.block_size = 8;
+      scenario.prompt_max = random.between(100, 400);
+      scenario.answer_max = random.between(20, 150);
+      scenario.priorities = 3;
+      options.max_num_batched_tokens = random.between(16, 60);
+      options.max_num_seqs = random.between(4, 16);
+      room_tenths = random.between(9, 16);
+      break;
+    default:  // short prompts with long answers: admitted together, they outgrow the pool
+      scenario.block_size = 8;
+      scenario.prompt_max = random.between(2, 20);
+      scenario.answer_max = random.between(60, 240);
+      options.max_num_seqs = std::max(options.max_num_seqs, 8);
+      room_tenths = random.between(9, 20);
+      break;
+  }
+  const std::int32_t longest = scenario.prompt_max * 3 / 2 + scenario.answer_max;
+  scenario.num_blocks = 1 + longest * room_tenths / 10 / scenario.block_size;
+  options.max_model_len = longest - random.between(0, longest / 20);  // a few requests ask for more
   scenario.salts = random.between(1, 3);
   scenario.prefixes = random.between(1, 6);
   scenario.arrivals_per_mille = random.chance(500) ? random.between(5, 60) : random.between(60, 900);
@@ -144,7 +155,7 @@ class Simulation {
   std::int64_t step_ = 0;
   std::int64_t unstarted_ = 0;
   std::int64_t first_id_ = -1, first_absent_ = 0;
-  std::vector<std::int64_t> admitted_;  // for the first time, in the plan at hand
+  std::vector<std::int64_t> admitted_;  // by the plan at hand, or admitted again
   Sabotage sabotage_;
   std::vector<cache::BlockId> sabotaged_blocks_;
   bool sabotaged_ = false;
