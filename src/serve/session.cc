@@ -74,6 +74,16 @@ HttpRequest to_request(http::request<http::string_body>&& message) {
   return request;
 }
 
+// Handlers report by HttpResponse; an exception is memory running out, or a library that throws.
+asio::awaitable<HttpResponse> guarded(const Handler& handler, const HttpRequest& request) {
+  try {
+    HttpResponse response = co_await handler(request);
+    co_return response;
+  } catch (const std::exception& failure) {
+    co_return error_response(500, std::string("the request failed: ") + failure.what());
+  }
+}
+
 bool lacks_length(const http::request<http::string_body>& message) {
   return (message.method() == http::verb::post || message.method() == http::verb::put) &&
          !message.has_content_length() && !message.chunked();
@@ -186,14 +196,9 @@ asio::awaitable<std::optional<HttpResponse>> Session::answer(const HttpRequest& 
 asio::awaitable<std::optional<HttpResponse>> Session::run_handler(const Handler& handler,
                                                                   const HttpRequest& request) {
   using namespace asio::experimental::awaitable_operators;
-  try {
-    // Whichever ends first cancels the other; both have ended when this returns.
-    std::variant<HttpResponse, std::monostate> first = co_await (handler(request) || watch_for_end());
-    if (first.index() == 0) co_return std::get<0>(std::move(first));
-  } catch (const std::exception& failure) {
-    // Handlers report by HttpResponse; this is memory running out, or a library that throws.
-    co_return error_response(500, std::string("the request failed: ") + failure.what());
-  }
+  // Whichever ends first cancels the other; both have ended when this returns.
+  std::variant<HttpResponse, std::monostate> first = co_await (guarded(handler, request) || watch_for_end());
+  if (first.index() == 0) co_return std::get<0>(std::move(first));
   if (aborted_) co_return error_response(503, "the server shut down before the answer was complete");
   co_return std::nullopt;
 }

@@ -3,8 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
-#include <optional>
+#include "schedule_engine.h"
 
 namespace pagoda::schedule {
 namespace {
@@ -12,68 +11,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-// A part of a plan in short: id, first token, count, and whether it samples.
-struct Part {
-  std::int64_t id;
-  std::int32_t first, count;
-  bool samples;
-  bool operator==(const Part&) const = default;
-};
-void PrintTo(const Part& part, std::ostream* out) {
-  *out << part.id << ":[" << part.first << ",+" << part.count << (part.samples ? "]*" : "]");
-}
-
-struct Limits {
-  std::int32_t blocks = 64, block_size = 4;
-  bool prefix_caching = true;
-  SchedulerOptions options = {
-      .max_num_seqs = 8, .max_num_batched_tokens = 32, .max_model_len = 128, .max_waiting = 8};
-};
-
-class Engine {
- public:
-  explicit Engine(const Limits& limits = {})
-      : cache_(limits.blocks, limits.block_size, limits.prefix_caching), scheduler_(limits.options, cache_) {}
-
-  // A prompt of `size` tokens that begins like no other, or like all others of the same `text`.
-  base::Status submit(std::int64_t id, std::int32_t size, std::int32_t max_tokens = 20,
-                      std::int32_t priority = 0, std::int32_t text = -1) {
-    std::vector<std::int32_t> prompt(size);
-    std::iota(prompt.begin(), prompt.end(), 1000 * (text < 0 ? static_cast<std::int32_t>(id) : text));
-    return scheduler_.submit({SequenceId(id), std::move(prompt), max_tokens, priority, /*salt=*/5});
-  }
-  void accept(std::int64_t id, std::int32_t size, std::int32_t max_tokens = 20, std::int32_t priority = 0,
-              std::int32_t text = -1) {
-    const base::Status status = submit(id, size, max_tokens, priority, text);
-    ASSERT_TRUE(status.ok()) << status.message();
-  }
-
-  // One step: what was in it. Each sequence that samples gets a token of its own.
-  std::vector<Part> step() {
-    const StepPlan plan = scheduler_.plan();
-    scheduler_.check_invariants();
-    std::vector<Part> parts;
-    for (const ScheduledSequence& part : plan.sequences)
-      parts.push_back({part.id.value, part.first, part.count, part.samples});
-    scheduler_.computed(plan);
-    for (const Part& part : parts) {
-      if (part.samples) scheduler_.append(SequenceId(part.id), static_cast<std::int32_t>(-part.id));
-    }
-    scheduler_.check_invariants();
-    return parts;
-  }
-  void steps(int count) {
-    for (int i = 0; i < count; ++i) step();
-  }
-  void remove(std::int64_t id) {
-    scheduler_.remove(SequenceId(id));
-    scheduler_.check_invariants();
-  }
-
-  cache::BlockCache cache_;
-  Scheduler scheduler_;
-};
 
 TEST(Scheduler, HasNothingToDoWithoutSequences) {
   Engine engine;
@@ -211,128 +148,6 @@ TEST(Scheduler, ComputesTheSamePromptTwiceIfItComesTwiceInOneStep) {
   EXPECT_THAT(engine.step(), ElementsAre(Part{1, 0, 10, true}, Part{2, 0, 10, true}));
   engine.accept(3, 10, 20, 0, /*text=*/7);
   EXPECT_THAT(engine.step(), ElementsAre(Part{1, 10, 1, true}, Part{2, 10, 1, true}, Part{3, 8, 2, true}));
-}
-
-// Prompts of 4 tokens and blocks of 4: each sequence needs a new block in its second step and every fourth
-// after it.
-Limits crowded(std::int32_t blocks, bool prefix_caching = false) {
-  Limits limits;
-  limits.blocks = blocks;
-  limits.prefix_caching = prefix_caching;
-  return limits;
-}
-
-TEST(Scheduler, LeavesRoomForTheRunningWhenItAdmits) {
-  Engine engine(crowded(4));
-  for (const std::int64_t id : {1, 2, 3}) engine.accept(id, 4, 5);
-  EXPECT_THAT(engine.step(),
-              ElementsAre(Part{1, 0, 4, true}, Part{2, 0, 4, true}));  // two blocks for their next tokens
-  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 4, 1, true}, Part{2, 4, 1, true}));
-  EXPECT_EQ(engine.scheduler_.preemptions(), 0);
-}
-
-TEST(Scheduler, PreemptsTheLastInOrder) {
-  Engine engine(crowded(6));
-  engine.accept(1, 4, 16, /*priority=*/1);
-  engine.accept(2, 4, 16, /*priority=*/0);
-  engine.accept(3, 4, 16, /*priority=*/0);
-  engine.steps(5);  // 8 tokens each are computed, all blocks are full
-  EXPECT_EQ(engine.cache_.available(), 0);
-  EXPECT_THAT(engine.step(), ElementsAre(Part{2, 8, 1, true}, Part{3, 8, 1, true}));
-  EXPECT_EQ(engine.scheduler_.preemptions(), 1);
-  EXPECT_EQ(engine.scheduler_.num_waiting(), 1u);
-  EXPECT_EQ(engine.scheduler_.num_running(), 2u);
-}
-
-TEST(Scheduler, RecomputesAPreemptedSequenceWithItsAnswer) {
-  Engine engine(crowded(7));
-  for (const std::int64_t id : {1, 2, 3}) engine.accept(id, 4, 16);
-  engine.steps(6);
-  EXPECT_EQ(engine.scheduler_.preemptions(), 1);
-  engine.remove(1);
-  // 4 of the prompt and the 5 it had generated, then on as before.
-  EXPECT_THAT(engine.step(), ElementsAre(Part{2, 9, 1, true}, Part{3, 0, 9, true}));
-  EXPECT_EQ(engine.scheduler_.prefix_hit_tokens(SequenceId(3)), 0);
-  EXPECT_THAT(engine.step(), ElementsAre(Part{2, 10, 1, true}, Part{3, 9, 1, true}));
-  EXPECT_THAT(engine.scheduler_.tokens(SequenceId(3)),
-              ElementsAre(3000, 3001, 3002, 3003, -3, -3, -3, -3, -3, -3, -3));
-}
-
-TEST(Scheduler, FindsTheBlocksOfAPreemptedSequenceAgain) {
-  Engine engine(crowded(7, /*prefix_caching=*/true));
-  for (const std::int64_t id : {1, 2, 3}) engine.accept(id, 4, 16);
-  engine.steps(6);
-  engine.remove(1);
-  const auto parts = engine.step();
-  ASSERT_EQ(parts.size(), 2u);
-  EXPECT_EQ(parts[1].id, 3);
-  EXPECT_GT(parts[1].first, 0);                                      // its beginning survived
-  EXPECT_EQ(engine.scheduler_.prefix_hit_tokens(SequenceId(3)), 0);  // that of the first admission
-}
-
-// A prompt that finds no room because all others generate is not overtaken by small ones that came later.
-TEST(Scheduler, AdmitsNobodyPastOneThatFindsNoRoom) {
-  Limits limits = crowded(20);
-  limits.options.max_num_batched_tokens = 20;
-  Engine engine(limits);
-  engine.accept(1, 40, 30);
-  engine.accept(2, 60, 4);
-  engine.steps(2);
-  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 40, 1, true}, Part{2, 0, 19, false}));
-  engine.accept(3, 2, 4);
-  // The next 19 tokens of 2 need five blocks, four are left; 3 would be content with one.
-  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 41, 1, true}));
-  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 42, 1, true}));
-  EXPECT_EQ(engine.scheduler_.preemptions(), 0);
-  engine.accept(4, 2, 4, /*priority=*/-1);  // comes before 2, so it may
-  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 43, 1, true}, Part{4, 0, 2, true}));
-  engine.remove(1);
-  EXPECT_THAT(engine.step(), ElementsAre(Part{4, 2, 1, true}, Part{2, 19, 19, false}));
-}
-
-// Preempted ones are in the queue too, but they were let in already.
-TEST(Scheduler, DoesNotRefuseBecauseOfPreemptedSequences) {
-  Limits limits = crowded(6);
-  limits.options.max_waiting = 3;
-  Engine engine(limits);
-  for (const std::int64_t id : {1, 2, 3}) engine.accept(id, 4, 16);
-  engine.steps(6);
-  EXPECT_EQ(engine.scheduler_.num_waiting(), 1u);
-  for (const std::int64_t id : {4, 5, 6}) engine.accept(id, 4, 16);
-  EXPECT_EQ(engine.submit(7, 4, 16).code(), base::Code::kResourceExhausted);
-}
-
-TEST(Scheduler, CountsAPrefixOnceHoweverOftenItIsTried) {
-  Engine engine(crowded(6, /*prefix_caching=*/true));
-  engine.accept(1, 16, 9);
-  engine.step();
-  engine.accept(2, 16, 9, 0, /*text=*/1);
-  EXPECT_EQ(engine.cache_.counters().prefix_queries_tokens, 16);
-  engine.steps(4);
-  EXPECT_EQ(engine.scheduler_.num_waiting(), 1u);
-  EXPECT_EQ(engine.cache_.counters().prefix_queries_tokens, 16);
-  EXPECT_EQ(engine.cache_.counters().prefix_hits_tokens, 0);
-  engine.remove(1);
-  engine.step();
-  EXPECT_EQ(engine.cache_.counters().prefix_queries_tokens, 32);
-  EXPECT_EQ(engine.cache_.counters().prefix_hits_tokens, 12);
-}
-
-TEST(Scheduler, RemovesInEveryState) {
-  Engine engine(crowded(6));
-  for (const std::int64_t id : {1, 2, 3}) engine.accept(id, 4, 16);
-  engine.steps(6);
-  engine.accept(4, 4);
-  engine.remove(4);  // waiting
-  engine.remove(3);  // preempted
-  engine.remove(1);  // running
-  engine.remove(99);
-  EXPECT_THAT(engine.step(), ElementsAre(Part{2, 9, 1, true}));
-  const StepPlan plan = engine.scheduler_.plan();
-  engine.remove(2);  // while the step is computed
-  engine.scheduler_.computed(plan);
-  EXPECT_EQ(engine.cache_.pool().free(), 6);
-  EXPECT_THAT(engine.step(), IsEmpty());
 }
 
 // The bar: less than 4 % of the slots in use are empty with 64 sequences around 200 tokens and blocks of 16.

@@ -17,7 +17,7 @@ std::int64_t tile_rows(std::int64_t num_heads, const KvShape& shape) {
   return std::max(kQueryRows, num_heads / shape.num_kv_heads);
 }
 std::size_t query_stride(std::int64_t head_dim) { return round_up(head_dim * sizeof(float)); }
-std::size_t staging_bytes(std::int64_t head_dim) { return head_dim / 2 * kPanelRowBytes; }
+std::size_t staging_bytes(std::int64_t head_dim) { return kKvTile / kPanelColumns * head_dim / 2 * kPanelRowBytes; }
 
 }  // namespace
 
@@ -86,39 +86,40 @@ void AttentionPlan::load_queries(const Tile& tile, const PanelKernels& kernels, 
   }
 }
 
-// scores[rows, tokens] = q k^T for the cache positions [first, first + tokens).
+// A panel of 16 keys from two blocks of 8.
+const std::byte* AttentionPlan::join_keys(const Tile& tile, std::int64_t position, std::int64_t tokens,
+                                          std::byte* panel) const {
+  const std::size_t half_row = kPanelRowBytes / 2;
+  for (std::int64_t half = 0; half < 2 && half * layout_.key_width() < tokens; ++half) {
+    const std::byte* from = layout_.keys(block_of(tile, position + half * layout_.key_width()), tile.head, 0);
+    for (std::int64_t g = 0; g < cache_.shape.head_dim / 2; ++g)
+      std::memcpy(panel + g * kPanelRowBytes + half * half_row, from + g * half_row, half_row);
+  }
+  return panel;
+}
+
+// scores[rows, tokens] = q k^T for the cache positions [first, first + tokens), all panels side by side.
 void AttentionPlan::score(const Tile& tile, std::int64_t first, std::int64_t tokens, const PanelKernels& kernels,
                           AttentionScratch& scratch) const {
-  const std::int64_t block_size = cache_.shape.block_size;
+  const std::byte* panels[kKvTile / kPanelColumns];
   PanelArgs args;
   args.a = scratch.q;
   args.a_stride = scratch.q_stride;
   args.m = tile.num_queries * group_;
   args.groups = cache_.shape.head_dim / 2;
-  args.panel_stride = args.groups * kPanelRowBytes;
+  args.panel_bases = panels;
+  args.panels = (tokens + kPanelColumns - 1) / kPanelColumns;
+  args.columns = args.panels * kPanelColumns;
+  args.c = scratch.scores;
   args.c_stride = kKvTile;
-  for (std::int64_t done = 0; done < tokens;) {
-    const std::int64_t position = first + done;
-    const std::byte* keys = layout_.keys(block_of(tile, position), tile.head, position % block_size);
-    if (layout_.key_width() < kPanelColumns) {  // two blocks of 8 side by side
-      const std::size_t half_row = kPanelRowBytes / 2;
-      for (std::int64_t half = 0; half < 2 && done + half * block_size < tokens; ++half) {
-        const std::byte* from = layout_.keys(block_of(tile, position + half * block_size), tile.head, 0);
-        for (std::int64_t g = 0; g < args.groups; ++g)
-          std::memcpy(scratch.staging + g * kPanelRowBytes + half * half_row, from + g * half_row, half_row);
-      }
-      keys = scratch.staging;
-      args.panels = 1;
-    } else {
-      const std::int64_t here = std::min(tokens - done, block_size - position % block_size);
-      args.panels = (here + kPanelColumns - 1) / kPanelColumns;
-    }
-    args.segments = &keys;
-    args.columns = args.panels * kPanelColumns;
-    args.c = scratch.scores + done;
-    kernels.bf16(args);
-    done += args.columns;
+  for (std::int64_t p = 0; p < args.panels; ++p) {
+    const std::int64_t position = first + p * kPanelColumns;
+    panels[p] = layout_.key_width() < kPanelColumns
+                    ? join_keys(tile, position, tokens - p * kPanelColumns,
+                                scratch.staging + p * args.groups * kPanelRowBytes)
+                    : layout_.keys(block_of(tile, position), tile.head, position % cache_.shape.block_size);
   }
+  kernels.bf16(args);
 }
 
 // out[rows, head_dim] += p v for the cache positions [first, first + tokens).

@@ -30,7 +30,7 @@ struct AttentionScratch {
   float* out;          // [rows, head_dim]
   float* max;          // [rows]
   float* total;        // [rows]
-  std::byte* staging;  // one key panel, for blocks narrower than a panel
+  std::byte* staging;  // the key panels of a tile, for blocks narrower than a panel
 };
 
 class AttentionPlan {
@@ -49,6 +49,7 @@ class AttentionPlan {
   };
   Tile locate(std::size_t item) const;
   void load_queries(const Tile& tile, const PanelKernels& kernels, AttentionScratch& scratch) const;
+  const std::byte* join_keys(const Tile& tile, std::int64_t position, std::int64_t tokens, std::byte* panel) const;
   void score(const Tile& tile, std::int64_t first, std::int64_t tokens, const PanelKernels& kernels,
              AttentionScratch& scratch) const;
   void weigh_values(const Tile& tile, std::int64_t first, std::int64_t tokens, const PanelKernels& kernels,

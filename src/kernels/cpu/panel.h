@@ -28,6 +28,7 @@ struct PanelArgs {
   std::int64_t num_segments = 1;
   std::int64_t groups = 0;       // k groups in a segment
   std::size_t panel_stride = 0;  // bytes from a panel to the next one in a segment
+  const std::byte* const* panel_bases = nullptr;  // instead of segments: where each panel lies (keys of several blocks)
   std::int64_t panels = 0;
   std::int64_t columns = 0;      // valid columns of C, in (16 * (panels - 1), 16 * panels]
   float* c = nullptr;            // [m, columns]
@@ -39,6 +40,12 @@ struct PanelArgs {
   const float* column_scale = nullptr;
   const std::int32_t* column_offset = nullptr;
 };
+
+// Where panel `panel` of segment `segment` begins.
+inline const std::byte* panel_base(const PanelArgs& args, std::int64_t segment, std::int64_t panel) {
+  if (args.panel_bases != nullptr) return args.panel_bases[panel];
+  return args.segments[segment] + panel * args.panel_stride;
+}
 
 using PanelKernel = void (*)(const PanelArgs&);
 
@@ -56,7 +63,7 @@ struct PanelKernels {
 PanelKernels generic_kernels();
 // AVX-512 with BF16 and / or VNNI; fields are null where the CPU lacks them.
 PanelKernels avx512_kernels();
-// AMX tiles, null where CPU or kernel lack them. Worth it from kAmxMinRows rows; segments must be one.
+// AMX tiles, null where CPU or kernel lack them. Worth it from kAmxMinRows rows; one segment, no panel_bases.
 PanelKernels amx_kernels();
 inline constexpr std::int64_t kAmxMinRows = 16;
 // AMX reads A in whole tiles: its rows must be readable up to the next multiple of 16, k groups to one of 16.

@@ -56,10 +56,11 @@ void tile(const PanelArgs& p, std::int64_t row, std::int64_t panel) {
   const std::size_t stride = p.a_stride;
   const char* a = static_cast<const char*>(p.a) + row * stride;
   for (std::int64_t s = 0; s < p.num_segments; ++s) {
-    const std::byte* b = p.segments[s] + panel * p.panel_stride;
-    for (std::int64_t g = 0; g < p.groups; ++g, a += 4, b += kPanelRowBytes) {
+    const std::byte* b[NP];
+    for (int j = 0; j < NP; ++j) b[j] = panel_base(p, s, panel + j);
+    for (std::int64_t g = 0; g < p.groups; ++g, a += 4) {
       __m512i column[NP];
-      for (int j = 0; j < NP; ++j) column[j] = _mm512_loadu_si512(b + j * p.panel_stride);
+      for (int j = 0; j < NP; ++j) column[j] = _mm512_loadu_si512(b[j] + g * kPanelRowBytes);
 #pragma GCC unroll 12
       for (int i = 0; i < MR; ++i) {
         std::int32_t pair;

@@ -91,7 +91,7 @@ void Tile(const PanelArgs& p, std::int64_t row, std::int64_t panel) {
   }
   const char* a = static_cast<const char*>(p.a) + row * p.a_stride;
   for (std::int64_t s = 0; s < p.num_segments; ++s) {
-    const std::byte* b = p.segments[s] + panel * p.panel_stride;
+    const std::byte* b = panel_base(p, s, panel);
     for (std::int64_t g = 0; g < p.groups; ++g, a += Dot::kGroupBytes, b += kPanelRowBytes)
       Dot::template step<MR>(sum, a, p.a_stride, b);
   }
