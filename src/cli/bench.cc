@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "cli/bench_rows.h"
+#include "cli/bench_streams.h"
 #include "cli/engine_flags.h"
 #include "cli/verbs.h"
 #include "model/load_dense.h"
@@ -17,6 +18,7 @@ struct Flags {
   std::string model, random_weights, format = "bf16";
   std::vector<std::string> tests = {"pp512", "tg128"};
   std::vector<std::int32_t> batches = {1};
+  std::vector<std::int32_t> streams;
   std::int32_t repetitions = 1;
   kernels::CpuOptions cpu;
   bool json = false;
@@ -53,7 +55,44 @@ void print_row(const Flags& flags, const std::string& model, const std::string& 
   std::fflush(stdout);
 }
 
+// Requests through the whole engine; the first row is what the others are compared with.
+base::Status run_all_streams(const Flags& flags) {
+  if (!flags.random_weights.empty()) return base::invalid("--streams needs a model with a tokenizer, not --random-weights");
+  const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
+  if (*std::min_element(flags.streams.begin(), flags.streams.end()) < 1 || most > 512)
+    return base::invalid("--streams takes numbers from 1 to 512");
+  engine::LoadOptions options;
+  options.cpu = flags.cpu;
+  options.engine.runner.max_num_seqs = most;
+  options.engine.runner.max_model_len = 512;
+  ASSIGN_OR_RETURN(const auto engine, engine::load_engine(flags.model, options, nullptr));
+  if (!flags.json)
+    fmt::print("{}, {}\n\n{:>8} {:>12} {:>8} {:>10}\n", flags.model, engine->device(), "streams", "tokens/s", "ratio",
+               "KV wasted");
+  double first = 0;
+  for (const std::int32_t streams : flags.streams) {
+    StreamsRow best;
+    for (std::int32_t i = 0; i < flags.repetitions; ++i) {
+      ASSIGN_OR_RETURN(const StreamsRow row, run_streams(*engine, streams));
+      if (row.tokens_per_second > best.tokens_per_second) best = row;
+    }
+    if (first == 0) first = best.tokens_per_second;
+    const double ratio = best.tokens_per_second / first;
+    if (flags.json)
+      fmt::print("{}\n", boost::json::serialize(boost::json::object{{"test", "streams"},
+                                                                    {"model", flags.model},
+                                                                    {"batch", streams},
+                                                                    {"tokens_per_second", best.tokens_per_second},
+                                                                    {"ratio_to_first", ratio},
+                                                                    {"kv_waste", best.kv_waste}}));
+    else
+      fmt::print("{:>8} {:>12.1f} {:>7.2f}x {:>8.2f} %\n", streams, best.tokens_per_second, ratio, 100 * best.kv_waste);
+  }
+  return {};
+}
+
 base::Status run(const Flags& flags) {
+  if (!flags.streams.empty()) return run_all_streams(flags);
   std::vector<BenchTest> tests;
   for (const std::string& name : flags.tests) {
     ASSIGN_OR_RETURN(BenchTest test, parse_bench_test(name));
@@ -100,6 +139,8 @@ Verb add_bench(CLI::App& app) {
   command->add_option("--tests", flags->tests, "ppN: a prompt of N tokens; tgN: N tokens generated")
       ->delimiter(',')->capture_default_str();
   command->add_option("--batches", flags->batches, "Sequences that generate together")->delimiter(',')->capture_default_str();
+  command->add_option("--streams", flags->streams,
+                      "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")->delimiter(',');
   command->add_option("--repetitions", flags->repetitions, "Times each row is run; the best counts")
       ->check(CLI::Range(1, 100))->capture_default_str();
   command->add_option("--threads", flags->cpu.threads, "CPU threads; 0: one a core")->check(CLI::Range(0, 1024))->capture_default_str();

@@ -65,23 +65,24 @@ class StopSignals {
 };
 
 base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
+  serve::ServerOptions options = flags.server;
+  options.session.idle_timeout = milliseconds(flags.idle_timeout);
+  serve::HttpServer server(options);
+  RETURN_IF_ERROR(server.bind());
+  // Destroyed before the server: its thread may be inside a sink until then.
   ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(engine_flags, /*quiet=*/false));
   const std::string name = model_name(flags, engine_flags);
   serve::Router router;
   serve::add_health_route(router, *engine, name);
   serve::add_generate_route(router, *engine);
-  serve::ServerOptions options = flags.server;
-  options.session.idle_timeout = milliseconds(flags.idle_timeout);
   StopSignals signals;
-  serve::HttpServer server(options, std::move(router));
-  RETURN_IF_ERROR(server.start());
+  RETURN_IF_ERROR(server.start(std::move(router)));
   fmt::print(stderr, "serving {} on {}\n", name, server.url());
 
   signals.wait();
   fmt::print(stderr, "stopping; requests have {:g} s to end, a second signal ends at once\n",
              flags.drain_timeout);
   server.stop(milliseconds(flags.drain_timeout));
-  engine->drain();  // nothing is left in it; but its thread may still be inside the last sink
   fmt::print(stderr, "stopped\n");
   return {};
 }

@@ -17,11 +17,19 @@ constexpr std::size_t kMaxRefusals = 64;
 // When accept fails there are no descriptors or no memory left: waiting helps, trying at once does not.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
+base::Status cannot_listen(const ServerOptions& options, const boost::system::error_code& error) {
+  if (error == asio::error::address_in_use)
+    return base::error(base::Code::kFailedPrecondition,
+                       "port {} on {} is taken by another program; choose another one with --port",
+                       options.port, options.host);
+  return base::error(base::Code::kFailedPrecondition, "cannot listen on {} port {}: {}", options.host,
+                     options.port, error.message());
+}
+
 }  // namespace
 
-HttpServer::HttpServer(const ServerOptions& options, Router router)
+HttpServer::HttpServer(const ServerOptions& options)
     : options_(options),
-      router_(std::move(router)),
       acceptor_strand_(asio::make_strand(io_)),
       acceptor_(acceptor_strand_),
       work_(asio::make_work_guard(io_)) {}
@@ -37,22 +45,23 @@ base::Result<tcp::endpoint> HttpServer::resolve() {
   return found.begin()->endpoint();
 }
 
-base::Status HttpServer::start() {
+base::Status HttpServer::bind() {
   ASSIGN_OR_RETURN(const tcp::endpoint endpoint, resolve());
   boost::system::error_code error;
   acceptor_.open(endpoint.protocol(), error);
   // The port of a server that has just ended may be taken again; one that is listened to may not.
   if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-  if (error == asio::error::address_in_use)
-    return base::error(base::Code::kFailedPrecondition,
-                       "port {} on {} is taken by another program; choose another one with --port",
-                       options_.port, options_.host);
-  if (error)
-    return base::error(base::Code::kFailedPrecondition, "cannot listen on {} port {}: {}", options_.host,
-                       options_.port, error.message());
+  if (error) return cannot_listen(options_, error);
   port_ = acceptor_.local_endpoint(error).port();
+  return {};
+}
+
+base::Status HttpServer::start(Router router) {
+  router_ = std::move(router);
+  boost::system::error_code error;
+  acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return cannot_listen(options_, error);  // another program bound it too, and was faster
   asio::co_spawn(acceptor_strand_, accept(), [](std::exception_ptr) {});
   for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { io_.run(); });
   return {};

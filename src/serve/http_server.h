@@ -35,15 +35,17 @@ struct ServerOptions {
 
 class HttpServer {
  public:
-  HttpServer(const ServerOptions& options, Router router);
+  explicit HttpServer(const ServerOptions& options);
   // Stops at once. An engine that handlers talk to must be drained or destroyed before: its thread may still
   // be on its way out of the last sink, which points here.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
 
-  // Binds and listens; from then on requests are answered. Once. kInvalidArgument for a host that is none,
-  // kFailedPrecondition when the port is taken.
-  base::Status start();
+  // Takes the port, so that a taken one is known before a model is loaded; connections are still refused.
+  // kInvalidArgument for a host that is none, kFailedPrecondition when the port cannot be had.
+  base::Status bind();
+  // After bind(), once: from here on requests are answered.
+  base::Status start(Router router);
   std::uint16_t port() const { return port_; }
   // "http://127.0.0.1:8080"
   std::string url() const;
@@ -64,7 +66,7 @@ class HttpServer {
   void end(const std::shared_ptr<Session>& session);
 
   const ServerOptions options_;
-  const Router router_;
+  Router router_;  // unchanged once the threads run
   DrainGate gate_;
   std::uint16_t port_ = 0;
 

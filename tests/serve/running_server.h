@@ -65,13 +65,14 @@ class RunningServer {
     add_health_route(router, *engine_, "tiny");
     add_generate_route(router, *engine_);
     options.port = 0;
-    server_ = std::make_unique<HttpServer>(options, std::move(router));
-    const base::Status status = server_->start();
+    server_ = std::make_unique<HttpServer>(options);
+    base::Status status = server_->bind();
+    if (status.ok()) status = server_->start(std::move(router));
     EXPECT_TRUE(status.ok()) << status.message();
   }
   ~RunningServer() {
     server_->stop(std::chrono::milliseconds(0));
-    engine_->drain();
+    engine_.reset();
   }
   HttpServer& server() { return *server_; }
   engine::Engine& engine() { return *engine_; }

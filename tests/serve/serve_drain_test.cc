@@ -70,8 +70,13 @@ TEST(Drain, DoesNotWaitForConnectionsThatAskNothing) {
 }
 
 TEST(Drain, AServerThatNeverStartedStops) {
-  HttpServer server({}, Router());
-  server.stop(milliseconds(1000));
+  ServerOptions options;
+  options.port = 0;
+  HttpServer fresh(options), bound(options);
+  fresh.stop(milliseconds(1000));
+  ASSERT_TRUE(bound.bind().ok());
+  EXPECT_FALSE(HttpClient(bound.port()).connected());  // nothing is accepted before start()
+  bound.stop(milliseconds(1000));
 }
 
 }  // namespace

@@ -178,14 +178,14 @@ TEST(Http, ATakenPortIsNamed) {
   RunningServer running;
   ServerOptions options;
   options.port = running.port();
-  HttpServer other(options, Router());
-  const base::Status status = other.start();
+  HttpServer other(options);
+  const base::Status status = other.bind();
   EXPECT_EQ(status.code(), base::Code::kFailedPrecondition);
   EXPECT_THAT(status.message(),
               HasSubstr("port " + std::to_string(running.port()) + " on 127.0.0.1 is taken"));
   options.host = "no such host";
-  HttpServer nowhere(options, Router());
-  EXPECT_EQ(nowhere.start().code(), base::Code::kInvalidArgument);
+  HttpServer nowhere(options);
+  EXPECT_EQ(nowhere.bind().code(), base::Code::kInvalidArgument);
 }
 
 TEST(Http, AHandlerThatThrowsIsOneFailedRequest) {
@@ -196,8 +196,9 @@ TEST(Http, AHandlerThatThrowsIsOneFailedRequest) {
              }});
   ServerOptions options;
   options.port = 0;
-  HttpServer server(options, std::move(router));
-  ASSERT_TRUE(server.start().ok());
+  HttpServer server(options);
+  ASSERT_TRUE(server.bind().ok());
+  ASSERT_TRUE(server.start(std::move(router)).ok());
   HttpClient client(server.port());
   expect_error(client.request("GET", "/throws"), 500, "server_error", "on purpose");
   EXPECT_EQ(client.request("GET", "/nothing").status, 404);

@@ -1,0 +1,76 @@
+#include "cli/bench_streams.h"
+
+#include <fmt/core.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "engine/generate.h"
+
+namespace pagoda::cli {
+namespace {
+
+// Sequences grow to this length; the waste is sampled around a mean length of 200 tokens.
+constexpr std::int32_t kSequenceTokens = 250;
+constexpr std::int64_t kSampledFrom = 150;
+
+// Prompts of different lengths and beginnings, so that no two share blocks.
+base::Result<engine::Request> make_request(const engine::Engine& engine, std::int32_t stream) {
+  engine::Request request;
+  std::string text = fmt::format("{}. Translate the following segment into French, without additional explanation.\n\n", stream);
+  for (std::int32_t i = 0; i <= stream % 4; ++i) text += "The train to the mountains leaves at nine in the morning. ";
+  ASSIGN_OR_RETURN(request.prompt, engine.chat_template().render(engine.tokenizer(), {{text::Role::kUser, text}}));
+  request.max_tokens = kSequenceTokens - static_cast<std::int32_t>(request.prompt.size());
+  request.ignore_eos = true;
+  request.salt = static_cast<std::uint64_t>(stream);
+  return request;
+}
+
+// Samples how full the used blocks are while the engine runs.
+class WasteMeter {
+ public:
+  explicit WasteMeter(const engine::Engine& engine) : thread_([this, &engine] { watch(engine); }) {}
+  double stop() {
+    stop_ = true;
+    thread_.join();
+    return samples_ == 0 ? 0 : sum_ / samples_;
+  }
+
+ private:
+  void watch(const engine::Engine& engine) {
+    while (!stop_) {
+      const engine::Stats stats = engine.stats();
+      if (stats.kv_blocks_used > 0 && stats.kv_tokens >= kSampledFrom * stats.running) {
+        sum_ += 1 - static_cast<double>(stats.kv_tokens) / (static_cast<double>(stats.kv_blocks_used) * engine.limits().block_size);
+        ++samples_;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  double sum_ = 0;
+  int samples_ = 0;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+base::Result<StreamsRow> run_streams(engine::Engine& engine, std::int32_t streams) {
+  std::vector<engine::Request> requests;
+  for (std::int32_t i = 0; i < streams; ++i) {
+    ASSIGN_OR_RETURN(engine::Request request, make_request(engine, i));
+    requests.push_back(std::move(request));
+  }
+  WasteMeter meter(engine);
+  const auto start = std::chrono::steady_clock::now();
+  const auto completions = engine::generate_all(engine, std::move(requests), streams, nullptr);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const double waste = meter.stop();
+  if (!completions.ok()) return completions.status();
+  std::int64_t tokens = 0;
+  for (const engine::Completion& completion : *completions) tokens += completion.usage.completion_tokens;
+  return StreamsRow{streams, static_cast<double>(tokens) / seconds.count(), waste};
+}
+
+}  // namespace pagoda::cli
