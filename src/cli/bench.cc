@@ -44,13 +44,14 @@ void print_row(const Flags& flags, const std::string& model, const std::string& 
                                         {"tokens_per_second", row.tokens_per_second},
                                         {"bytes", row.bytes},
                                         {"operations", row.operations},
+                                        {"read_bytes_per_second", row.read_bytes_per_second},
                                         {"floor_tokens_per_second", row.floor_tokens_per_second},
                                         {"fraction", row.fraction()}};
     fmt::print("{}\n", boost::json::serialize(object));
   } else {
-    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>10.1f} GFLOP {:>12.1f} {:>8.0f} %\n", row.test, row.batch,
+    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>14.1f} G {:>12.1f} {:>6.0f} % {:>7.1f} GB/s\n", row.test, row.batch,
                row.tokens_per_second, row.bytes / 1e9, row.operations / 1e9, row.floor_tokens_per_second,
-               100 * row.fraction());
+               100 * row.fraction(), row.read_bytes_per_second / 1e9);
   }
   std::fflush(stdout);
 }
@@ -102,23 +103,24 @@ base::Status run(const Flags& flags) {
     if (batch < 1 || batch > 1024) return base::invalid("batch {} is not between 1 and 1024", batch);
   const std::int32_t largest = *std::max_element(flags.batches.begin(), flags.batches.end());
   ASSIGN_OR_RETURN(const auto runner, make_runner(flags, bench_runner_options(tests, largest)));
-  const kernels::CpuLimits limits = kernels::measure_cpu_limits(flags.cpu);
+  kernels::CpuLimitMeter meter(flags.cpu);
+  const bool int8 = runner->weights().layers.front().qkv.format == kernels::WeightFormat::kInt8;
+  const double operations = int8 ? meter.int8_operations_per_second() : meter.bf16_operations_per_second();
   const std::string model = flags.random_weights.empty() ? flags.model : flags.random_weights + " (random)";
   const std::string format(kernels::weight_format_name(runner->weights().layers.front().qkv.format));
   if (!flags.json) {
     fmt::print("{}, {} {}, {}\n", model, format, execute::format_bytes(runner->memory().weights_bytes),
                runner->ops().description());
-    fmt::print("limits: read {:.1f} GB/s, bf16 {:.0f} GFLOP/s, int8 {:.0f} GOP/s\n\n", limits.read_bytes_per_second / 1e9,
-               limits.bf16_flops_per_second / 1e9, limits.int8_ops_per_second / 1e9);
-    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>10}\n", "test", "batch", "tokens/s", "read", "compute",
-               "floor tok/s", "reached");
+    fmt::print("multiplying from L1: {:.0f} G operations/s; reading: beside each row\n\n", operations / 1e9);
+    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes", "operations",
+               "floor tok/s", "reached", "limit read");
   }
   for (const BenchTest& test : tests)
     for (const std::int32_t batch : flags.batches) {
       if (test.prompt && batch != flags.batches.front()) continue;  // prompts are measured one at a time
       BenchRow best;
       for (std::int32_t i = 0; i < flags.repetitions; ++i) {
-        BenchRow row = run_bench(*runner, test, test.prompt ? 1 : batch, limits);
+        BenchRow row = run_bench(*runner, test, test.prompt ? 1 : batch, meter, operations);
         if (row.tokens_per_second > best.tokens_per_second) best = std::move(row);
       }
       print_row(flags, model, format, best);

@@ -71,10 +71,27 @@ void account(const execute::Runner& runner, double batch, double tokens, double 
                    2 * outputs * static_cast<double>(shape.vocab_size * shape.hidden_size);
 }
 
-double floor_seconds(const execute::Runner& runner, const BenchRow& row, const kernels::CpuLimits& limits) {
-  const bool int8 = runner.weights().layers.front().qkv.format == kernels::WeightFormat::kInt8;
-  const double rate = int8 ? limits.int8_ops_per_second : limits.bf16_flops_per_second;
-  return std::max(row.bytes / limits.read_bytes_per_second, row.operations / rate);
+// Seconds of a whole prompt.
+double time_prompt(execute::Runner& runner, std::int32_t tokens) {
+  BenchBatch(runner, 1, tokens).advance(0, 1, std::min(tokens, 32));  // warm-up
+  BenchBatch prompt(runner, 1, tokens);
+  const double start = now();
+  prompt.advance(0, 1, tokens);
+  return now() - start;
+}
+
+// Seconds of `tokens` steps of `batch` sequences behind prompts of `prompt` tokens.
+double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t prompt, std::int32_t tokens) {
+  BenchBatch sequences(runner, batch, prompt + tokens);
+  for (std::int32_t s = 0; s < batch && prompt > 0; ++s) sequences.advance(s, s + 1, prompt);
+  if (prompt == 0) BenchBatch(runner, 1, 1).advance(0, 1, 1);  // warm-up
+  sequences.move_on(prompt);
+  const double start = now();
+  for (std::int32_t i = 0; i < tokens; ++i) {
+    sequences.advance(0, batch, 1);
+    sequences.move_on(1);
+  }
+  return now() - start;
 }
 
 }  // namespace
@@ -102,34 +119,26 @@ execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests,
   return options;
 }
 
-BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
-                   const kernels::CpuLimits& limits) {
+BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch, kernels::CpuLimitMeter& meter,
+                   double operations_per_second) {
   BenchRow row;
   row.test = test.name;
   row.batch = batch;
-  if (test.prompt) {
-    BenchBatch(runner, 1, test.tokens).advance(0, 1, std::min(test.tokens, 32));  // warm-up
-    BenchBatch prompt(runner, 1, test.tokens);
-    const double start = now();
-    prompt.advance(0, 1, test.tokens);
-    row.tokens_per_second = test.tokens / (now() - start);
-    account(runner, 1, test.tokens, 0, 1, row);
-    row.floor_tokens_per_second = test.tokens / floor_seconds(runner, row, limits);
-    return row;
-  }
   const std::int32_t prompt = batch > 1 ? kBenchPromptTokens : 0;
-  BenchBatch sequences(runner, batch, prompt + test.tokens);
-  for (std::int32_t s = 0; s < batch && prompt > 0; ++s) sequences.advance(s, s + 1, prompt);
-  if (prompt == 0) BenchBatch(runner, 1, 1).advance(0, 1, 1);  // warm-up
-  sequences.move_on(prompt);
-  const double start = now();
-  for (std::int32_t i = 0; i < test.tokens; ++i) {
-    sequences.advance(0, batch, 1);
-    sequences.move_on(1);
+  const double read_before = meter.read_bytes_per_second();
+  const double seconds = test.prompt ? time_prompt(runner, test.tokens) : time_generation(runner, batch, prompt, test.tokens);
+  row.read_bytes_per_second = (read_before + meter.read_bytes_per_second()) / 2;
+  row.tokens_per_second = batch * test.tokens / seconds;
+
+  double step_tokens = batch;
+  if (test.prompt) {
+    account(runner, 1, test.tokens, 0, 1, row);
+    step_tokens = test.tokens;
+  } else {
+    account(runner, batch, 1, prompt + test.tokens / 2.0, batch, row);
   }
-  row.tokens_per_second = batch * test.tokens / (now() - start);
-  account(runner, batch, 1, prompt + test.tokens / 2.0, batch, row);
-  row.floor_tokens_per_second = batch / floor_seconds(runner, row, limits);
+  row.floor_tokens_per_second =
+      step_tokens / std::max(row.bytes / row.read_bytes_per_second, row.operations / operations_per_second);
   return row;
 }
 

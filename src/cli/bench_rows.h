@@ -18,6 +18,7 @@ struct BenchRow {
   double tokens_per_second = 0;
   double bytes = 0;       // that a prompt or a generating step must read: weights once, and the cache
   double operations = 0;  // multiplications and additions of that prompt or step
+  double read_bytes_per_second = 0;  // measured right before and after the row: the mean
   double floor_tokens_per_second = 0;
   double fraction() const { return tokens_per_second / floor_tokens_per_second; }
 };
@@ -36,7 +37,8 @@ inline constexpr std::int32_t kBenchPromptTokens = 128;
 // Options that hold `test` at `batch`.
 execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch);
 
-BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
-                   const kernels::CpuLimits& limits);
+// `operations_per_second`: the multiplying rate of the runner's weight format.
+BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch, kernels::CpuLimitMeter& meter,
+                   double operations_per_second);
 
 }  // namespace pagoda::cli

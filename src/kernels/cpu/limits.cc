@@ -48,13 +48,12 @@ double seconds_of(const auto& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double read_rate(base::ThreadPool& threads) {
-  constexpr std::size_t kBytes = std::size_t{1} << 30, kChunk = std::size_t{1} << 20;
-  tensor::Buffer memory(tensor::MemoryTag::kStaging, kBytes);
-  std::fill_n(memory.as<std::uint64_t>(), kBytes / sizeof(std::uint64_t), 1);  // pages that exist
+constexpr std::size_t kBytes = std::size_t{512} << 20, kChunk = std::size_t{1} << 20;
+
+double read_rate(base::ThreadPool& threads, const tensor::Buffer& memory) {
   std::vector<std::uint64_t> sums(threads.size());
   double best = 0;
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 3; ++round) {
     const double seconds = seconds_of([&] {
       threads.run(kBytes / kChunk, 1, [&](std::size_t begin, std::size_t end, int thread) {
         sums[thread] += HWY_DYNAMIC_DISPATCH(Read)(memory.data() + begin * kChunk, memory.data() + end * kChunk);
@@ -111,16 +110,28 @@ double multiply_rate(base::ThreadPool& threads, const PanelKernels& kernels, boo
 
 namespace pagoda::kernels {
 
-CpuLimits measure_cpu_limits(const CpuOptions& options) {
-  base::ThreadPool threads(options.threads);
-  const cpu::Isa isa = cpu::select_isa(options.isa, options.deterministic);
-  const bool amx = isa.large.bf16 != isa.small.bf16;
-  CpuLimits limits;
-  limits.read_bytes_per_second = cpu::read_rate(threads);
-  limits.bf16_flops_per_second = cpu::multiply_rate(threads, isa.large, /*int8=*/false, amx);
-  limits.int8_ops_per_second = cpu::multiply_rate(threads, isa.large, /*int8=*/true, amx);
-  return limits;
+struct CpuLimitMeter::State {
+  base::ThreadPool threads;
+  cpu::Isa isa;
+  tensor::Buffer memory;
+
+  double multiply_rate(bool int8) {
+    const bool amx = isa.large.bf16 != isa.small.bf16;
+    return cpu::multiply_rate(threads, isa.large, int8, amx);
+  }
+};
+
+CpuLimitMeter::CpuLimitMeter(const CpuOptions& options)
+    : state_(new State{base::ThreadPool(options.threads), cpu::select_isa(options.isa, options.deterministic),
+                       tensor::Buffer(tensor::MemoryTag::kStaging, cpu::kBytes)}) {
+  std::fill_n(state_->memory.as<std::uint64_t>(), cpu::kBytes / sizeof(std::uint64_t), 1);  // pages that exist
 }
+
+CpuLimitMeter::~CpuLimitMeter() = default;
+
+double CpuLimitMeter::read_bytes_per_second() { return cpu::read_rate(state_->threads, state_->memory); }
+double CpuLimitMeter::bf16_operations_per_second() { return state_->multiply_rate(/*int8=*/false); }
+double CpuLimitMeter::int8_operations_per_second() { return state_->multiply_rate(/*int8=*/true); }
 
 }  // namespace pagoda::kernels
 #endif

@@ -1,19 +1,28 @@
 #pragma once
 // What this machine can do at most, measured now: the floors that `pagoda bench` holds its rows against.
 
-#include <cstddef>
+#include <memory>
 
 #include "kernels/ops.h"
 
 namespace pagoda::kernels {
 
-struct CpuLimits {
-  double read_bytes_per_second = 0;     // all threads streaming through memory larger than any cache
-  double bf16_flops_per_second = 0;     // all threads multiplying panels that stay in L1
-  double int8_ops_per_second = 0;
-};
+// Keeps threads and 512 MiB of memory as long as it lives; its threads sleep between calls.
+class CpuLimitMeter {
+ public:
+  explicit CpuLimitMeter(const CpuOptions& options);
+  ~CpuLimitMeter();
 
-// Takes about a second, and 1 GiB of memory while it runs.
-CpuLimits measure_cpu_limits(const CpuOptions& options);
+  // All threads streaming through memory larger than any cache; some 50 ms. On a machine shared with others this changes
+  // from second to second: measure right beside what is compared with it.
+  double read_bytes_per_second();
+  // All threads multiplying panels that stay in L1.
+  double bf16_operations_per_second();
+  double int8_operations_per_second();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace pagoda::kernels
