@@ -1,8 +1,10 @@
-// A prompt of 512 tokens through Pagoda's model beside oneDNN's bf16 matmul on the same shapes: round by round in one
-// process, with the same number of threads. oneDNN multiplies only (its weights in the layout it asks for, reordered
-// before the clock starts); Pagoda's time holds everything: norms, rotary embedding, attention, cache, logits.
+// A prompt of 512 tokens through Pagoda's model beside oneDNN's bf16 matmul on the same shapes: round by
+// round in one process, with the same number of threads. oneDNN multiplies only (its weights in the layout it
+// asks for, reordered before the clock starts); Pagoda's time holds everything: norms, rotary embedding,
+// attention, cache, logits.
 //
-//   cmake --build --preset release --target prefill_vs_onednn && build/release/bench/prefill_vs_onednn --shape 1.8b
+//   cmake --build --preset release --target prefill_vs_onednn && build/release/bench/prefill_vs_onednn
+//   --shape 1.8b
 
 #include <fmt/core.h>
 #include <omp.h>
@@ -56,7 +58,8 @@ class Matmul {
   dnnl::matmul primitive_;
 };
 
-// Seconds that oneDNN needs for the linear layers of one prompt, each shape measured a few times and counted once a layer.
+// Seconds that oneDNN needs for the linear layers of one prompt, each shape measured a few times and counted
+// once a layer.
 double onednn_seconds(std::vector<Matmul>& shapes, std::int64_t layers) {
   double total = 0;
   for (Matmul& matmul : shapes) {
@@ -91,7 +94,8 @@ int run(const std::string& name, std::int32_t tokens, int threads, int rounds) {
   options.num_kv_blocks = (tokens + options.block_size - 1) / options.block_size;
   kernels::CpuOptions cpu;
   cpu.threads = threads;
-  auto runner = execute::Runner::random(*shape, kernels::WeightFormat::kBF16, kernels::make_cpu_ops(cpu), options);
+  auto runner =
+      execute::Runner::random(*shape, kernels::WeightFormat::kBF16, kernels::make_cpu_ops(cpu), options);
   if (!runner.ok()) return fmt::print(stderr, "{}\n", runner.status().message()), 1;
 
   if (threads > 0) omp_set_num_threads(threads);
@@ -103,17 +107,18 @@ int run(const std::string& name, std::int32_t tokens, int threads, int rounds) {
   shapes.emplace_back(engine, stream, tokens, shape->hidden_size, 2 * shape->intermediate_size);
   shapes.emplace_back(engine, stream, tokens, shape->intermediate_size, shape->hidden_size);
   double operations = 0;
-  for (const Matmul& matmul : shapes) operations += matmul.operations() * static_cast<double>(shape->num_layers);
+  for (const Matmul& matmul : shapes)
+    operations += matmul.operations() * static_cast<double>(shape->num_layers);
 
-  fmt::print("{} bf16, pp{}, {}\n{:>6} {:>18} {:>18} {:>7}\n", name, tokens, (*runner)->ops().description(), "round",
-             "pagoda GFLOP/s", "oneDNN GFLOP/s", "ratio");
+  fmt::print("{} bf16, pp{}, {}\n{:>6} {:>18} {:>18} {:>7}\n", name, tokens, (*runner)->ops().description(),
+             "round", "pagoda GFLOP/s", "oneDNN GFLOP/s", "ratio");
   std::vector<double> ratios;
   for (int round = 1; round <= rounds; ++round) {
     const double ours = operations / pagoda_seconds(**runner, tokens) / 1e9;
     const double theirs = operations / onednn_seconds(shapes, shape->num_layers) / 1e9;
     ratios.push_back(ours / theirs);
-    fmt::print("{:>6} {:>10.0f} ({:4.0f} tok/s) {:>12.0f} {:>11.2f}\n", round, ours, ours * 1e9 / operations * tokens, theirs,
-               ratios.back());
+    fmt::print("{:>6} {:>10.0f} ({:4.0f} tok/s) {:>12.0f} {:>11.2f}\n", round, ours,
+               ours * 1e9 / operations * tokens, theirs, ratios.back());
     std::fflush(stdout);
   }
   std::sort(ratios.begin(), ratios.end());
@@ -132,7 +137,9 @@ int main(int argc, char** argv) {
   app.add_option("--shape", shape, "1.8b or 7b")->capture_default_str();
   app.add_option("--tokens", tokens, "Prompt length")->check(CLI::Range(1, 8192))->capture_default_str();
   app.add_option("--threads", threads, "0: one a core")->check(CLI::Range(0, 1024))->capture_default_str();
-  app.add_option("--rounds", rounds, "Both sides, one after the other")->check(CLI::Range(1, 100))->capture_default_str();
+  app.add_option("--rounds", rounds, "Both sides, one after the other")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return pagoda::run(shape, tokens, threads, rounds);
 }

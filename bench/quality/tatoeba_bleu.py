@@ -3,8 +3,8 @@
 
     bench/quality/tatoeba_bleu.py --model models/nano --testsets ../shared/testsets/tatoeba
 
-Greedy, without retries, scored by sacrebleu (13a; zh for Chinese; char for Japanese and Korean). --expect compares each direction with the
-figures of the BF16 original (nano-bf16's README) and fails where one is more than --tolerance below.
+Greedy, without retries, scored by sacrebleu (13a; zh for Chinese; char for Japanese and Korean). --expect compares each
+direction with the figures of the BF16 original (nano-bf16's README) and fails where one is more than --tolerance below.
 Needs: pip install sacrebleu.
 """
 import argparse
@@ -29,8 +29,10 @@ def read_pairs(testsets: pathlib.Path, source: str, target: str, lines: int) -> 
     return [row[columns[0]] for row in rows], [row[columns[1]] for row in rows]
 
 
-def translate(pagoda: pathlib.Path, model: str, source: str, target: str, texts: list[str]) -> list[str]:
+def translate(pagoda: pathlib.Path, model: str, isa: str, source: str, target: str, texts: list[str]) -> list[str]:
     command = [str(pagoda), "translate", "--model", model, "--from", source, "--to", target, "--no-retry", "--quiet"]
+    if isa:
+        command += ["--cpu-isa", isa]
     done = subprocess.run(command, input="\n".join(texts) + "\n", capture_output=True, text=True, check=True)
     answers = done.stdout.split("\n")[:-1]
     if len(answers) != len(texts):
@@ -42,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pagoda", type=pathlib.Path, default=ROOT / "build/release/src/cli/pagoda")
     parser.add_argument("--model", default=str(ROOT / "models/nano"))
+    parser.add_argument("--cpu-isa", default="", help="avx2 or avx512: activations stay float")
     parser.add_argument("--testsets", type=pathlib.Path, default=ROOT.parent / "shared/testsets/tatoeba")
     parser.add_argument("--directions", default=",".join(EXPECTED))
     parser.add_argument("--lines", type=int, default=400)
@@ -54,7 +57,7 @@ def main() -> int:
         source, target = direction.split("-")
         texts, references = read_pairs(arguments.testsets, source, target, arguments.lines)
         start = time.monotonic()
-        answers = translate(arguments.pagoda, arguments.model, source, target, texts)
+        answers = translate(arguments.pagoda, arguments.model, arguments.cpu_isa, source, target, texts)
         seconds = time.monotonic() - start
         tokenizer = {"zh": "zh", "ja": "char", "ko": "char"}.get(target, "13a")
         bleu = sacrebleu.corpus_bleu(answers, [references], tokenize=tokenizer).score

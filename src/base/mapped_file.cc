@@ -26,7 +26,8 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return error(code_of_errno(), "cannot open {}: {}", path, std::strerror(errno));
   struct stat info;
-  if (::fstat(file.fd, &info) != 0) return error(code_of_errno(), "cannot read {}: {}", path, std::strerror(errno));
+  if (::fstat(file.fd, &info) != 0)
+    return error(code_of_errno(), "cannot read {}: {}", path, std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return data_loss("{} is not a regular file", path);
   MappedFile mapped;
   mapped.path_ = path;

@@ -59,7 +59,7 @@ Status data_loss(fmt::format_string<Args...> format, Args&&... args) {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                       // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}                                 // NOLINT: implicit by design
   Result(Status status) : status_(std::move(status)) { CHECK(!status_.ok()); }  // NOLINT
 
   bool ok() const { return value_.has_value(); }
@@ -88,17 +88,17 @@ class [[nodiscard]] Result {
 
 }  // namespace pagoda::base
 
-#define RETURN_IF_ERROR(expr)                                  \
-  do {                                                         \
-    ::pagoda::base::Status status_macro_ = (expr);             \
-    if (!status_macro_.ok()) return status_macro_;             \
+#define RETURN_IF_ERROR(expr)                      \
+  do {                                             \
+    ::pagoda::base::Status status_macro_ = (expr); \
+    if (!status_macro_.ok()) return status_macro_; \
   } while (false)
 
 #define PAGODA_CONCAT_(a, b) a##b
 #define PAGODA_CONCAT(a, b) PAGODA_CONCAT_(a, b)
-#define ASSIGN_OR_RETURN_(tmp, lhs, expr)  \
-  auto tmp = (expr);                       \
-  if (!tmp.ok()) return tmp.status();      \
+#define ASSIGN_OR_RETURN_(tmp, lhs, expr) \
+  auto tmp = (expr);                      \
+  if (!tmp.ok()) return tmp.status();     \
   lhs = std::move(tmp).value()
 // ASSIGN_OR_RETURN(auto config, load_config(dir));
 #define ASSIGN_OR_RETURN(lhs, expr) ASSIGN_OR_RETURN_(PAGODA_CONCAT(result_, __LINE__), lhs, expr)

@@ -1,5 +1,6 @@
 #pragma once
-// Integers that cannot be mixed up: StrongId<struct BlockTag> and StrongId<struct SequenceTag> are different types.
+// Integers that cannot be mixed up: StrongId<struct BlockTag> and StrongId<struct SequenceTag> are different
+// types.
 
 #include <compare>
 #include <cstdint>
@@ -19,5 +20,7 @@ struct StrongId {
 
 template <typename Tag, typename Int>
 struct std::hash<pagoda::base::StrongId<Tag, Int>> {
-  std::size_t operator()(pagoda::base::StrongId<Tag, Int> id) const noexcept { return std::hash<Int>()(id.value); }
+  std::size_t operator()(pagoda::base::StrongId<Tag, Int> id) const noexcept {
+    return std::hash<Int>()(id.value);
+  }
 };

@@ -44,8 +44,8 @@ void ThreadPool::run_job(std::size_t count, std::size_t chunk, const void* body,
   latest_.store(job);
   latest_.notify_all();
   drain(0);
-  // A worker first says that it is inside, then looks whether the job is open; we close first, then look who is inside.
-  // In the one order of all four (they are sequentially consistent) no worker can slip in unseen.
+  // A worker first says that it is inside, then looks whether the job is open; we close first, then look who
+  // is inside. In the one order of all four (they are sequentially consistent) no worker can slip in unseen.
   open_.store(0);
   // Whoever is inside finishes its chunk; sleeping here would cost more than it saves.
   for (int spin = 0; inside_.load() != 0; ++spin) {

@@ -1,7 +1,8 @@
 #pragma once
-// Fork-join over a fixed set of threads, built for operators that last 10 us to 100 ms: workers spin for a short while
-// before they sleep, work is handed out in chunks, and the caller waits only for workers that have begun a chunk. So a
-// thread that lost its core holds up nobody: on a busy machine the pool is never slower than the caller alone.
+// Fork-join over a fixed set of threads, built for operators that last 10 us to 100 ms: workers spin for a
+// short while before they sleep, work is handed out in chunks, and the caller waits only for workers that
+// have begun a chunk. So a thread that lost its core holds up nobody: on a busy machine the pool is never
+// slower than the caller alone.
 
 #include <atomic>
 #include <cstddef>
@@ -22,8 +23,9 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(begin, end, thread) until [0, count) is covered, with end - begin <= chunk; returns when all is done.
-  // `thread` is in [0, size()). One caller at a time. body must not throw and must not call run() again.
+  // Calls body(begin, end, thread) until [0, count) is covered, with end - begin <= chunk; returns when all
+  // is done. `thread` is in [0, size()). One caller at a time. body must not throw and must not call run()
+  // again.
   template <typename Body>
   void run(std::size_t count, std::size_t chunk, const Body& body) {
     if (count == 0) return;
@@ -54,7 +56,7 @@ class ThreadPool {
   alignas(64) std::atomic<std::size_t> next_{0};
   alignas(64) std::atomic<std::uint32_t> latest_{0};  // number of the latest job
   alignas(64) std::atomic<std::uint32_t> open_{0};    // the job that may be entered; 0: none
-  alignas(64) std::atomic<int> inside_{0};            // workers that are in a job, or about to see that they may not
+  alignas(64) std::atomic<int> inside_{0};  // workers that are in a job, or about to see that they may not
   std::atomic<bool> stop_{false};
 };
 

@@ -1,4 +1,5 @@
-// pagoda bench: rows like llama-bench's (pp512, tg128) for a model or a shape, each with its floor on this machine.
+// pagoda bench: rows like llama-bench's (pp512, tg128) for a model or a shape, each with its floor on this
+// machine.
 
 #include <fmt/core.h>
 
@@ -24,7 +25,8 @@ struct Flags {
   bool json = false;
 };
 
-base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags, const execute::RunnerOptions& options) {
+base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags,
+                                                           const execute::RunnerOptions& options) {
   auto ops = kernels::make_cpu_ops(flags.cpu);
   if (flags.random_weights.empty()) {
     ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(flags.model));
@@ -49,16 +51,17 @@ void print_row(const Flags& flags, const std::string& model, const std::string& 
                                         {"fraction", row.fraction()}};
     fmt::print("{}\n", boost::json::serialize(object));
   } else {
-    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>14.1f} G {:>12.1f} {:>6.0f} % {:>7.1f} GB/s\n", row.test, row.batch,
-               row.tokens_per_second, row.bytes / 1e9, row.operations / 1e9, row.floor_tokens_per_second,
-               100 * row.fraction(), row.read_bytes_per_second / 1e9);
+    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>14.1f} G {:>12.1f} {:>6.0f} % {:>7.1f} GB/s\n",
+               row.test, row.batch, row.tokens_per_second, row.bytes / 1e9, row.operations / 1e9,
+               row.floor_tokens_per_second, 100 * row.fraction(), row.read_bytes_per_second / 1e9);
   }
   std::fflush(stdout);
 }
 
 // Requests through the whole engine; the first row is what the others are compared with.
 base::Status run_all_streams(const Flags& flags) {
-  if (!flags.random_weights.empty()) return base::invalid("--streams needs a model with a tokenizer, not --random-weights");
+  if (!flags.random_weights.empty())
+    return base::invalid("--streams needs a model with a tokenizer, not --random-weights");
   const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
   if (*std::min_element(flags.streams.begin(), flags.streams.end()) < 1 || most > 512)
     return base::invalid("--streams takes numbers from 1 to 512");
@@ -68,8 +71,8 @@ base::Status run_all_streams(const Flags& flags) {
   options.engine.runner.max_model_len = 512;
   ASSIGN_OR_RETURN(const auto engine, engine::load_engine(flags.model, options, nullptr));
   if (!flags.json)
-    fmt::print("{}, {}\n\n{:>8} {:>12} {:>8} {:>10}\n", flags.model, engine->device(), "streams", "tokens/s", "ratio",
-               "KV wasted");
+    fmt::print("{}, {}\n\n{:>8} {:>12} {:>8} {:>10}\n", flags.model, engine->device(), "streams", "tokens/s",
+               "ratio", "KV wasted");
   double first = 0;
   for (const std::int32_t streams : flags.streams) {
     StreamsRow best;
@@ -80,14 +83,16 @@ base::Status run_all_streams(const Flags& flags) {
     if (first == 0) first = best.tokens_per_second;
     const double ratio = best.tokens_per_second / first;
     if (flags.json)
-      fmt::print("{}\n", boost::json::serialize(boost::json::object{{"test", "streams"},
-                                                                    {"model", flags.model},
-                                                                    {"batch", streams},
-                                                                    {"tokens_per_second", best.tokens_per_second},
-                                                                    {"ratio_to_first", ratio},
-                                                                    {"kv_waste", best.kv_waste}}));
+      fmt::print("{}\n",
+                 boost::json::serialize(boost::json::object{{"test", "streams"},
+                                                            {"model", flags.model},
+                                                            {"batch", streams},
+                                                            {"tokens_per_second", best.tokens_per_second},
+                                                            {"ratio_to_first", ratio},
+                                                            {"kv_waste", best.kv_waste}}));
     else
-      fmt::print("{:>8} {:>12.1f} {:>7.2f}x {:>8.2f} %\n", streams, best.tokens_per_second, ratio, 100 * best.kv_waste);
+      fmt::print("{:>8} {:>12.1f} {:>7.2f}x {:>8.2f} %\n", streams, best.tokens_per_second, ratio,
+                 100 * best.kv_waste);
   }
   return {};
 }
@@ -112,8 +117,8 @@ base::Status run(const Flags& flags) {
     fmt::print("{}, {} {}, {}\n", model, format, execute::format_bytes(runner->memory().weights_bytes),
                runner->ops().description());
     fmt::print("multiplying from L1: {:.0f} G operations/s; reading: beside each row\n\n", operations / 1e9);
-    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes", "operations",
-               "floor tok/s", "reached", "limit read");
+    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes",
+               "operations", "floor tok/s", "reached", "limit read");
   }
   for (const BenchTest& test : tests)
     for (const std::int32_t batch : flags.batches) {
@@ -131,22 +136,35 @@ base::Status run(const Flags& flags) {
 }  // namespace
 
 Verb add_bench(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("bench", "Measure prompt and generation speed against this machine's limits");
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure prompt and generation speed against this machine's limits");
   auto flags = std::make_shared<Flags>();
   flags->model = default_model();
   command->add_option("--model", flags->model, "Model directory")->capture_default_str();
-  command->add_option("--random-weights", flags->random_weights, "Instead: random weights in a real shape, 1.8b or 7b");
+  command->add_option("--random-weights", flags->random_weights,
+                      "Instead: random weights in a real shape, 1.8b or 7b");
   command->add_option("--format", flags->format, "Of random weights: bf16 or int8")
-      ->check(CLI::IsMember({"bf16", "int8"}))->capture_default_str();
+      ->check(CLI::IsMember({"bf16", "int8"}))
+      ->capture_default_str();
   command->add_option("--tests", flags->tests, "ppN: a prompt of N tokens; tgN: N tokens generated")
-      ->delimiter(',')->capture_default_str();
-  command->add_option("--batches", flags->batches, "Sequences that generate together")->delimiter(',')->capture_default_str();
-  command->add_option("--streams", flags->streams,
-                      "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")->delimiter(',');
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--batches", flags->batches, "Sequences that generate together")
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("--streams", flags->streams,
+                   "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")
+      ->delimiter(',');
   command->add_option("--repetitions", flags->repetitions, "Times each row is run; the best counts")
-      ->check(CLI::Range(1, 100))->capture_default_str();
-  command->add_option("--threads", flags->cpu.threads, "CPU threads; 0: one a core")->check(CLI::Range(0, 1024))->capture_default_str();
-  command->add_option("--cpu-isa", flags->cpu.isa, "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  command->add_option("--threads", flags->cpu.threads, "CPU threads; 0: one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      ->add_option("--cpu-isa", flags->cpu.isa,
+                   "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
   command->add_flag("--json", flags->json, "One JSON object a row");
   return [=] {

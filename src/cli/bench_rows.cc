@@ -18,7 +18,8 @@ double now() {
 class BenchBatch {
  public:
   BenchBatch(execute::Runner& runner, std::int32_t batch, std::int32_t tokens_each) : runner_(runner) {
-    const std::int32_t blocks_each = (tokens_each + runner.options().block_size - 1) / runner.options().block_size;
+    const std::int32_t blocks_each =
+        (tokens_each + runner.options().block_size - 1) / runner.options().block_size;
     std::uint32_t state = 1;
     for (std::int32_t s = 0; s < batch; ++s) {
       std::vector<BlockId> blocks;
@@ -33,7 +34,8 @@ class BenchBatch {
     }
   }
 
-  // Computes the next `count` tokens of the sequences [first, last), in as many steps as the token budget asks for.
+  // Computes the next `count` tokens of the sequences [first, last), in as many steps as the token budget
+  // asks for.
   void advance(std::int32_t first, std::int32_t last, std::int32_t count) {
     const std::int32_t budget = runner_.options().max_num_batched_tokens / (last - first);
     for (std::int32_t done = 0; done < count;) {
@@ -58,14 +60,18 @@ class BenchBatch {
   execute::Sampling greedy_;
 };
 
-// Bytes and operations of a step that computes `tokens` tokens of each of `batch` sequences behind `context` earlier
-// ones, and `outputs` logits rows.
-void account(const execute::Runner& runner, double batch, double tokens, double context, double outputs, BenchRow& row) {
+// Bytes and operations of a step that computes `tokens` tokens of each of `batch` sequences behind `context`
+// earlier ones, and `outputs` logits rows.
+void account(const execute::Runner& runner, double batch, double tokens, double context, double outputs,
+             BenchRow& row) {
   const model::DenseShape& shape = runner.weights().shape;
-  const double kv_token_bytes = static_cast<double>(runner.memory().kv_block_bytes) / runner.memory().kv_block_size;
-  row.bytes = static_cast<double>(runner.weights().bytes_read_per_step()) + batch * (context + tokens) * kv_token_bytes;
+  const double kv_token_bytes =
+      static_cast<double>(runner.memory().kv_block_bytes) / runner.memory().kv_block_size;
+  row.bytes = static_cast<double>(runner.weights().bytes_read_per_step()) +
+              batch * (context + tokens) * kv_token_bytes;
   const double layer_weights =
-      static_cast<double>(shape.hidden_size) * static_cast<double>(2 * shape.q_size() + 2 * shape.kv_size() + 3 * shape.intermediate_size);
+      static_cast<double>(shape.hidden_size) *
+      static_cast<double>(2 * shape.q_size() + 2 * shape.kv_size() + 3 * shape.intermediate_size);
   const double attention = 4.0 * static_cast<double>(shape.q_size()) * tokens * (context + (tokens + 1) / 2);
   row.operations = batch * static_cast<double>(shape.num_layers) * (2 * tokens * layer_weights + attention) +
                    2 * outputs * static_cast<double>(shape.vocab_size * shape.hidden_size);
@@ -81,7 +87,8 @@ double time_prompt(execute::Runner& runner, std::int32_t tokens) {
 }
 
 // Seconds of `tokens` steps of `batch` sequences behind prompts of `prompt` tokens.
-double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t prompt, std::int32_t tokens) {
+double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t prompt,
+                       std::int32_t tokens) {
   BenchBatch sequences(runner, batch, prompt + tokens);
   for (std::int32_t s = 0; s < batch && prompt > 0; ++s) sequences.advance(s, s + 1, prompt);
   if (prompt == 0) BenchBatch(runner, 1, 1).advance(0, 1, 1);  // warm-up
@@ -100,17 +107,21 @@ base::Result<BenchTest> parse_bench_test(const std::string& name) {
   BenchTest test{name, name.starts_with("pp"), 0};
   const char* end = name.data() + name.size();
   const bool known = test.prompt || name.starts_with("tg");
-  const auto parsed = known ? std::from_chars(name.data() + 2, end, test.tokens) : std::from_chars_result{end, std::errc::invalid_argument};
-  if (parsed.ec != std::errc() || parsed.ptr != end || test.tokens < 1 || test.tokens > 8192 - kBenchPromptTokens)
-    return base::invalid("no test is called \"{}\"; write pp512 (prompt) or tg128 (generation), up to {} tokens", name,
-                         8192 - kBenchPromptTokens);
+  const auto parsed = known ? std::from_chars(name.data() + 2, end, test.tokens)
+                            : std::from_chars_result{end, std::errc::invalid_argument};
+  if (parsed.ec != std::errc() || parsed.ptr != end || test.tokens < 1 ||
+      test.tokens > 8192 - kBenchPromptTokens)
+    return base::invalid(
+        "no test is called \"{}\"; write pp512 (prompt) or tg128 (generation), up to {} tokens", name,
+        8192 - kBenchPromptTokens);
   return test;
 }
 
 execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch) {
   execute::RunnerOptions options;
   std::int32_t longest = 0;
-  for (const BenchTest& test : tests) longest = std::max(longest, test.tokens + (test.prompt ? 0 : kBenchPromptTokens));
+  for (const BenchTest& test : tests)
+    longest = std::max(longest, test.tokens + (test.prompt ? 0 : kBenchPromptTokens));
   const std::int32_t blocks_each = (longest + options.block_size - 1) / options.block_size;
   options.max_num_seqs = max_batch;
   options.max_num_batched_tokens = std::max(512, max_batch);
@@ -119,14 +130,15 @@ execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests,
   return options;
 }
 
-BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch, kernels::CpuLimitMeter& meter,
-                   double operations_per_second) {
+BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
+                   kernels::CpuLimitMeter& meter, double operations_per_second) {
   BenchRow row;
   row.test = test.name;
   row.batch = batch;
   const std::int32_t prompt = batch > 1 ? kBenchPromptTokens : 0;
   const double read_before = meter.read_bytes_per_second();
-  const double seconds = test.prompt ? time_prompt(runner, test.tokens) : time_generation(runner, batch, prompt, test.tokens);
+  const double seconds =
+      test.prompt ? time_prompt(runner, test.tokens) : time_generation(runner, batch, prompt, test.tokens);
   row.read_bytes_per_second = (read_before + meter.read_bytes_per_second()) / 2;
   row.tokens_per_second = batch * test.tokens / seconds;
 

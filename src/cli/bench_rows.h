@@ -1,6 +1,6 @@
 #pragma once
-// What `pagoda bench` measures: steps of a runner, without sockets, tokenizer or scheduler in the way, each beside the
-// floor that this machine's limits set.
+// What `pagoda bench` measures: steps of a runner, without sockets, tokenizer or scheduler in the way, each
+// beside the floor that this machine's limits set.
 
 #include <cstdint>
 #include <string>
@@ -23,8 +23,8 @@ struct BenchRow {
   double fraction() const { return tokens_per_second / floor_tokens_per_second; }
 };
 
-// "pp<N>": one prompt of N tokens. "tg<N>": N tokens by each of `batch` sequences, which have a prompt of 128 tokens if
-// there are several (as llama-batched-bench) and start empty if there is one (as llama-bench).
+// "pp<N>": one prompt of N tokens. "tg<N>": N tokens by each of `batch` sequences, which have a prompt of 128
+// tokens if there are several (as llama-batched-bench) and start empty if there is one (as llama-bench).
 struct BenchTest {
   std::string name;
   bool prompt = false;
@@ -38,7 +38,7 @@ inline constexpr std::int32_t kBenchPromptTokens = 128;
 execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch);
 
 // `operations_per_second`: the multiplying rate of the runner's weight format.
-BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch, kernels::CpuLimitMeter& meter,
-                   double operations_per_second);
+BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
+                   kernels::CpuLimitMeter& meter, double operations_per_second);
 
 }  // namespace pagoda::cli

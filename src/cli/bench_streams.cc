@@ -18,9 +18,12 @@ constexpr std::int64_t kSampledFrom = 150;
 // Prompts of different lengths and beginnings, so that no two share blocks.
 base::Result<engine::Request> make_request(const engine::Engine& engine, std::int32_t stream) {
   engine::Request request;
-  std::string text = fmt::format("{}. Translate the following segment into French, without additional explanation.\n\n", stream);
-  for (std::int32_t i = 0; i <= stream % 4; ++i) text += "The train to the mountains leaves at nine in the morning. ";
-  ASSIGN_OR_RETURN(request.prompt, engine.chat_template().render(engine.tokenizer(), {{text::Role::kUser, text}}));
+  std::string text = fmt::format(
+      "{}. Translate the following segment into French, without additional explanation.\n\n", stream);
+  for (std::int32_t i = 0; i <= stream % 4; ++i)
+    text += "The train to the mountains leaves at nine in the morning. ";
+  ASSIGN_OR_RETURN(request.prompt,
+                   engine.chat_template().render(engine.tokenizer(), {{text::Role::kUser, text}}));
   request.max_tokens = kSequenceTokens - static_cast<std::int32_t>(request.prompt.size());
   request.ignore_eos = true;
   request.salt = static_cast<std::uint64_t>(stream);
@@ -42,7 +45,8 @@ class WasteMeter {
     while (!stop_) {
       const engine::Stats stats = engine.stats();
       if (stats.kv_blocks_used > 0 && stats.kv_tokens >= kSampledFrom * stats.running) {
-        sum_ += 1 - static_cast<double>(stats.kv_tokens) / (static_cast<double>(stats.kv_blocks_used) * engine.limits().block_size);
+        sum_ += 1 - static_cast<double>(stats.kv_tokens) /
+                        (static_cast<double>(stats.kv_blocks_used) * engine.limits().block_size);
         ++samples_;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(5));

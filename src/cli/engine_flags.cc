@@ -13,23 +13,37 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command) {
   auto flags = std::make_shared<EngineFlags>();
   flags->model = default_model();
   execute::RunnerOptions& runner = flags->options.engine.runner;
-  command.add_option("--model", flags->model, "Directory of a Hunyuan model in Hugging Face's layout")->capture_default_str();
-  command.add_option("--threads", flags->options.cpu.threads, "CPU threads; 0: one a core")->capture_default_str();
-  command.add_option("--kv-cache-memory", flags->kv_cache_memory,
-                     "Memory of the KV cache, e.g. 4GiB; default: room for --max-num-seqs full sequences, at most a "
-                     "quarter of what is available");
-  command.add_option("--max-model-len", runner.max_model_len,
-                     "Tokens of prompt and answer together; 0: the model's limit, at most 8192")->capture_default_str();
-  command.add_option("--max-num-seqs", runner.max_num_seqs, "Sequences computed in one step")->capture_default_str();
-  command.add_option("--max-num-batched-tokens", runner.max_num_batched_tokens,
-                     "Tokens computed in one step; long prompts are cut into chunks of this size")->capture_default_str();
-  command.add_option("--block-size", runner.block_size, "Tokens of a KV block: 8, 16, ... 512")->capture_default_str();
-  command.add_option("--max-waiting", flags->options.engine.max_waiting, "Requests that may wait for their first step")
+  command.add_option("--model", flags->model, "Directory of a Hunyuan model in Hugging Face's layout")
       ->capture_default_str();
-  command.add_flag("!--no-prefix-caching", flags->options.engine.prefix_caching, "Compute every prompt from its start");
+  command.add_option("--threads", flags->options.cpu.threads, "CPU threads; 0: one a core")
+      ->capture_default_str();
+  command.add_option(
+      "--kv-cache-memory", flags->kv_cache_memory,
+      "Memory of the KV cache, e.g. 4GiB; default: room for --max-num-seqs full sequences, at most a "
+      "quarter of what is available");
+  command
+      .add_option("--max-model-len", runner.max_model_len,
+                  "Tokens of prompt and answer together; 0: the model's limit, at most 8192")
+      ->capture_default_str();
+  command.add_option("--max-num-seqs", runner.max_num_seqs, "Sequences computed in one step")
+      ->capture_default_str();
+  command
+      .add_option("--max-num-batched-tokens", runner.max_num_batched_tokens,
+                  "Tokens computed in one step; long prompts are cut into chunks of this size")
+      ->capture_default_str();
+  command.add_option("--block-size", runner.block_size, "Tokens of a KV block: 8, 16, ... 512")
+      ->capture_default_str();
+  command
+      .add_option("--max-waiting", flags->options.engine.max_waiting,
+                  "Requests that may wait for their first step")
+      ->capture_default_str();
+  command.add_flag("!--no-prefix-caching", flags->options.engine.prefix_caching,
+                   "Compute every prompt from its start");
   command.add_flag("--deterministic", flags->options.cpu.deterministic,
                    "The same tokens whatever else is in the batch, to the last bit (no AMX)");
-  command.add_option("--cpu-isa", flags->options.cpu.isa, "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
+  command
+      .add_option("--cpu-isa", flags->options.cpu.isa,
+                  "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
   return flags;
 }
@@ -38,7 +52,8 @@ base::Result<engine::LoadOptions> load_options(const EngineFlags& flags) {
   engine::LoadOptions options = flags.options;
   if (options.cpu.threads < 0 || options.cpu.threads > 1024)
     return base::invalid("--threads is {}, it must be from 0 to 1024", options.cpu.threads);
-  if (options.engine.max_waiting < 1) return base::invalid("--max-waiting is {}, it must be at least 1", options.engine.max_waiting);
+  if (options.engine.max_waiting < 1)
+    return base::invalid("--max-waiting is {}, it must be at least 1", options.engine.max_waiting);
   if (!flags.kv_cache_memory.empty()) {
     ASSIGN_OR_RETURN(options.engine.runner.kv_cache_bytes, execute::parse_bytes(flags.kv_cache_memory));
     if (options.engine.runner.kv_cache_bytes == 0) return base::invalid("--kv-cache-memory is 0");
@@ -54,8 +69,8 @@ base::Result<std::unique_ptr<engine::Engine>> load(const EngineFlags& flags, boo
   progress.clear();
   if (!engine.ok() || quiet) return engine;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  fmt::print(stderr, "{} loaded in {:.1f} s on {}\n{}", flags.model, seconds.count(), engine.value()->device(),
-             engine.value()->memory().table());
+  fmt::print(stderr, "{} loaded in {:.1f} s on {}\n{}", flags.model, seconds.count(),
+             engine.value()->device(), engine.value()->memory().table());
   return engine;
 }
 

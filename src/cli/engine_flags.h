@@ -10,7 +10,7 @@
 namespace pagoda::cli {
 
 struct EngineFlags {
-  std::string model;           // directory
+  std::string model;            // directory
   std::string kv_cache_memory;  // "4GiB"; empty: decided by the memory plan
   engine::LoadOptions options;
 };

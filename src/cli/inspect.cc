@@ -20,10 +20,11 @@ void print_shape(const checkpoint::Config& config) {
   fmt::print("architecture   {}\n", config.architecture);
   fmt::print("shape          {} layers, hidden {}, intermediate {}, vocabulary {}\n", config.num_layers,
              config.hidden_size, config.intermediate_size, config.vocab_size);
-  fmt::print("attention      {} query and {} key/value heads of {}, QK norm {}\n", config.num_heads, config.num_kv_heads,
-             config.head_dim, config.use_qk_norm ? "yes" : "no");
+  fmt::print("attention      {} query and {} key/value heads of {}, QK norm {}\n", config.num_heads,
+             config.num_kv_heads, config.head_dim, config.use_qk_norm ? "yes" : "no");
   fmt::print("positions      {}\n", config.max_position_embeddings);
-  fmt::print("RoPE base      {:.3f} (theta {:g}, alpha {:g})\n", config.rope_base(), config.rope_theta, config.rope_alpha);
+  fmt::print("RoPE base      {:.3f} (theta {:g}, alpha {:g})\n", config.rope_base(), config.rope_theta,
+             config.rope_alpha);
   fmt::print("embeddings     {}\n", config.tie_word_embeddings ? "tied" : "separate head");
 }
 
@@ -54,13 +55,15 @@ base::Status print_text(const std::string& directory) {
   }
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(path));
   const text::Tokenizer::Facts facts = tokenizer.facts();
-  fmt::print("tokenizer      {} entries, {} merges, {} added tokens, {} split{}, normaliser {}\n", facts.vocab,
-             facts.merges, facts.added, facts.splits.size(), facts.splits.size() == 1 ? "" : "s", facts.normalizer);
+  fmt::print("tokenizer      {} entries, {} merges, {} added tokens, {} split{}, normaliser {}\n",
+             facts.vocab, facts.merges, facts.added, facts.splits.size(), facts.splits.size() == 1 ? "" : "s",
+             facts.normalizer);
   ASSIGN_OR_RETURN(const text::ChatTemplate chat, text::ChatTemplate::detect(tokenizer));
   fmt::print("family         {}\n", text::family_name(chat.family()));
   std::string ids;
   for (const text::TokenId id : chat.stop_ids())
-    fmt::format_to(std::back_inserter(ids), "{}{} {}", ids.empty() ? "" : ", ", id.value, tokenizer.token_bytes(id, true));
+    fmt::format_to(std::back_inserter(ids), "{}{} {}", ids.empty() ? "" : ", ", id.value,
+                   tokenizer.token_bytes(id, true));
   fmt::print("stop ids       {}\n", ids);
   return {};
 }
@@ -76,10 +79,12 @@ int inspect(const std::string& directory, bool list_tensors) {
       const checkpoint::TensorInfo& info = file->tensors().at(name);
       fmt::print("  {:<60} {:<5} [{}]\n", name, tensor::dtype_name(info.dtype), fmt::join(info.shape, ", "));
     }
-  const model::WeightFormats formats = model::weight_formats(checkpoint.config(), kernels::WeightFormat::kBF16);
-  fmt::print("in memory      {} as {}\n",
-             execute::format_bytes(model::estimate_weight_bytes(model::shape_of(checkpoint.config()), formats)),
-             kernels::weight_format_name(formats.linear));
+  const model::WeightFormats formats =
+      model::weight_formats(checkpoint.config(), kernels::WeightFormat::kBF16);
+  fmt::print(
+      "in memory      {} as {}\n",
+      execute::format_bytes(model::estimate_weight_bytes(model::shape_of(checkpoint.config()), formats)),
+      kernels::weight_format_name(formats.linear));
   if (const base::Status status = print_text(directory); !status.ok()) return fail(status);
   if (const base::Status status = checkpoint::check_tensors(checkpoint); !status.ok()) return fail(status);
   fmt::print("complete       yes\n");
@@ -89,7 +94,8 @@ int inspect(const std::string& directory, bool list_tensors) {
 }  // namespace
 
 Verb add_inspect(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("inspect", "Show what a model directory holds, and whether it is complete");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Show what a model directory holds, and whether it is complete");
   auto directory = std::make_shared<std::string>();
   auto tensors = std::make_shared<bool>(false);
   command->add_option("dir", *directory, "Model directory")->required();

@@ -12,7 +12,8 @@ std::string default_model() {
   namespace fs = std::filesystem;
   std::error_code error;
   const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (fs::path base = fs::current_path(error); const fs::path& candidate :
+  for (fs::path base = fs::current_path(error);
+       const fs::path& candidate :
        {base / "models/nano", beside / "../../../../models/nano", beside / "../share/pagoda/models/nano"})
     if (fs::exists(candidate / "config.json")) return candidate.lexically_normal().string();
   return "models/nano";
@@ -25,7 +26,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Pagoda: Hunyuan translation models on one machine.", "pagoda"};
   app.set_version_flag("--version", std::string("pagoda ") + PAGODA_VERSION);
   app.require_subcommand(1);
-  const std::vector<Verb> verbs = {pagoda::cli::add_translate(app),
+  const std::vector<Verb> verbs = {pagoda::cli::add_serve(app), pagoda::cli::add_translate(app),
                                    pagoda::cli::add_bench(app), pagoda::cli::add_quantize(app),
                                    pagoda::cli::add_inspect(app)};
   CLI11_PARSE(app, argc, argv);

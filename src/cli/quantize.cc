@@ -37,9 +37,11 @@ Verb add_quantize(CLI::App& app) {
   command->add_option("model", flags->model, "Model directory (BF16, FP16 or FP32)")->required();
   command->add_option("out", flags->out, "New directory")->required();
   command->add_option("--method", flags->method, "rtn: round to nearest, no calibration")
-      ->check(CLI::IsMember({"rtn"}))->capture_default_str();
+      ->check(CLI::IsMember({"rtn"}))
+      ->capture_default_str();
   command->add_option("--bits", flags->bits, "8: INT8 per output channel, symmetric, embedding too")
-      ->check(CLI::IsMember({8}))->capture_default_str();
+      ->check(CLI::IsMember({8}))
+      ->capture_default_str();
   return [=] { return run(*flags); };
 }
 

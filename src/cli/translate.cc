@@ -62,13 +62,15 @@ base::Result<Lines> gather(const Flags& flags) {
   }
   if (flags.input.empty() || flags.input == "-") return read_lines(std::cin);
   std::ifstream file(flags.input, std::ios::binary);
-  if (!file || std::filesystem::is_directory(flags.input)) return base::invalid("cannot read {}", flags.input);
+  if (!file || std::filesystem::is_directory(flags.input))
+    return base::invalid("cannot read {}", flags.input);
   return read_lines(file);
 }
 
-// One language for all lines of an input: a file rarely changes language, and a line of two words says little. Lines that
-// are surely in another language keep theirs.
-base::Result<std::vector<const translate::Language*>> source_languages(const Flags& flags, const Lines& lines) {
+// One language for all lines of an input: a file rarely changes language, and a line of two words says
+// little. Lines that are surely in another language keep theirs.
+base::Result<std::vector<const translate::Language*>> source_languages(const Flags& flags,
+                                                                       const Lines& lines) {
   if (!translate::means_auto(flags.from)) {
     ASSIGN_OR_RETURN(const translate::Language* from, translate::find_language(flags.from));
     return std::vector<const translate::Language*>(lines.texts.size(), from);
@@ -111,10 +113,12 @@ base::Result<std::vector<translate::Task>> make_tasks(const Flags& flags, const 
 }
 
 base::Result<translate::TranslatorOptions> translator_options(const Flags& flags, const std::string& model,
-                                                             const engine::Engine& engine) {
+                                                              const engine::Engine& engine) {
   translate::TranslatorOptions options;
-  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(flags.style, std::filesystem::path(model).filename().string()));
-  if (flags.sampling == "official") options.sampling = translate::official_sampling(engine.chat_template().family());
+  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(
+                                      flags.style, std::filesystem::path(model).filename().string()));
+  if (flags.sampling == "official")
+    options.sampling = translate::official_sampling(engine.chat_template().family());
   options.seed = flags.seed;
   options.retry = !flags.no_retry;
   return options;
@@ -131,7 +135,8 @@ void report_problems(const std::vector<translate::Translation>& results) {
     if (count > 5) fmt::print(stderr, "{} lines in all: {}\n", count, name);
 }
 
-base::Status write(const Flags& flags, const Lines& lines, const std::vector<translate::Translation>& results) {
+base::Status write(const Flags& flags, const Lines& lines,
+                   const std::vector<translate::Translation>& results) {
   std::ofstream file;
   if (!flags.output.empty()) file.open(flags.output, std::ios::binary);
   std::ostream& out = flags.output.empty() ? std::cout : file;
@@ -143,7 +148,9 @@ base::Status write(const Flags& flags, const Lines& lines, const std::vector<tra
     out << text << lines.ends[i];
   }
   out.flush();
-  if (!out) return base::error(base::Code::kInternal, "cannot write {}", flags.output.empty() ? "to stdout" : flags.output);
+  if (!out)
+    return base::error(base::Code::kInternal, "cannot write {}",
+                       flags.output.empty() ? "to stdout" : flags.output);
   return {};
 }
 
@@ -152,24 +159,29 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   ASSIGN_OR_RETURN(const Lines lines, gather(flags));
   ASSIGN_OR_RETURN(const std::vector<translate::Task> tasks, make_tasks(flags, lines));
   ASSIGN_OR_RETURN(const auto engine, load(engine_flags, /*quiet=*/true));
-  ASSIGN_OR_RETURN(const translate::TranslatorOptions options, translator_options(flags, engine_flags.model, *engine));
+  ASSIGN_OR_RETURN(const translate::TranslatorOptions options,
+                   translator_options(flags, engine_flags.model, *engine));
   const translate::Translator translator(*engine, options);
 
   const auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   std::int64_t generated = 0;
   Progress progress(tasks.size() > 1 && !flags.quiet ? "translating" : "");
-  ASSIGN_OR_RETURN(const auto results, translator.translate(tasks, [&](std::size_t done, std::int64_t tokens) {
-    generated = tokens;
-    progress.share(static_cast<double>(done) / static_cast<double>(tasks.size()),
-                   fmt::format("{}/{} lines, {:.0f} tokens/s", done, tasks.size(), static_cast<double>(tokens) / seconds()));
-  }));
+  ASSIGN_OR_RETURN(const auto results,
+                   translator.translate(tasks, [&](std::size_t done, std::int64_t tokens) {
+                     generated = tokens;
+                     progress.share(static_cast<double>(done) / static_cast<double>(tasks.size()),
+                                    fmt::format("{}/{} lines, {:.0f} tokens/s", done, tasks.size(),
+                                                static_cast<double>(tokens) / seconds()));
+                   }));
   progress.clear();
   RETURN_IF_ERROR(write(flags, lines, results));
   if (!flags.quiet) report_problems(results);
   if (!flags.quiet && tasks.size() > 1)
-    fmt::print(stderr, "{} lines, {} tokens in {:.1f} s = {:.0f} tokens/s\n", tasks.size(), generated, seconds(),
-               static_cast<double>(generated) / seconds());
+    fmt::print(stderr, "{} lines, {} tokens in {:.1f} s = {:.0f} tokens/s\n", tasks.size(), generated,
+               seconds(), static_cast<double>(generated) / seconds());
   return {};
 }
 
@@ -186,9 +198,11 @@ Verb add_translate(CLI::App& app) {
   command->add_option("--glossary", flags->glossary, "Terms to obey: source<TAB>target a line");
   command->add_option("--context-file", flags->context_file, "Text that explains the source; not translated");
   command->add_flag("--formatted", flags->formatted, "Keep <s1></s1> tags, and check that they came back");
-  command->add_option("--prompt-style", flags->style, "hy-mt1.5, hy-mt2 or auto: by the model's name")->capture_default_str();
+  command->add_option("--prompt-style", flags->style, "hy-mt1.5, hy-mt2 or auto: by the model's name")
+      ->capture_default_str();
   command->add_option("--sampling", flags->sampling, "greedy, or official: what the model card recommends")
-      ->check(CLI::IsMember({"greedy", "official"}))->capture_default_str();
+      ->check(CLI::IsMember({"greedy", "official"}))
+      ->capture_default_str();
   command->add_option("--seed", flags->seed, "Of --sampling official and of retries")->capture_default_str();
   command->add_flag("--no-retry", flags->no_retry, "Do not try again where the check finds a problem");
   command->add_flag("--quiet", flags->quiet, "No progress and no remarks on stderr");

@@ -1,6 +1,6 @@
 #pragma once
-// One function a verb: adds its subcommand to the application and returns what runs it. The returned function gives the
-// process's exit code; it is called after parsing, if its subcommand was chosen.
+// One function a verb: adds its subcommand to the application and returns what runs it. The returned function
+// gives the process's exit code; it is called after parsing, if its subcommand was chosen.
 
 #include <CLI/CLI.hpp>
 #include <functional>

@@ -13,14 +13,15 @@ schedule::SchedulerOptions scheduler_options(const execute::RunnerOptions& runne
   options.max_num_seqs = runner.max_num_seqs;
   options.max_num_batched_tokens = runner.max_num_batched_tokens;
   options.max_model_len = runner.max_model_len;
-  options.max_waiting = std::numeric_limits<std::int32_t>::max();  // submit() bounds the queue before it gets here
+  options.max_waiting =
+      std::numeric_limits<std::int32_t>::max();  // submit() bounds the queue before it gets here
   return options;
 }
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<execute::Runner> runner, text::Tokenizer tokenizer, text::ChatTemplate chat_template,
-               const EngineOptions& options)
+Engine::Engine(std::unique_ptr<execute::Runner> runner, text::Tokenizer tokenizer,
+               text::ChatTemplate chat_template, const EngineOptions& options)
     : tokenizer_(std::move(tokenizer)),
       chat_template_(std::move(chat_template)),
       options_(options),
@@ -49,8 +50,10 @@ base::Result<RequestId> Engine::submit(Request request, Sink sink) {
       return base::invalid("the prompt holds token id {}, the model has ids 0 to {}", token.value, vocab - 1);
   for (const std::string& stop : request.stop)
     if (stop.empty()) return base::invalid("a stop string is empty");
-  const std::int64_t room = runner_->options().max_model_len - static_cast<std::int64_t>(request.prompt.size());
-  if (request.max_tokens == 0) request.max_tokens = static_cast<std::int32_t>(std::max<std::int64_t>(room, 1));
+  const std::int64_t room =
+      runner_->options().max_model_len - static_cast<std::int64_t>(request.prompt.size());
+  if (request.max_tokens == 0)
+    request.max_tokens = static_cast<std::int32_t>(std::max<std::int64_t>(room, 1));
   RETURN_IF_ERROR(scheduler_.check_fits(request.prompt.size(), request.max_tokens));
 
   RequestId id;
@@ -107,11 +110,13 @@ bool Engine::take_inbox() {
   bool stopping = false;
   {
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return !streams_.empty() || !inbox_.empty() || !cancelled_.empty() || stopping_; });
+    wake_.wait(lock,
+               [this] { return !streams_.empty() || !inbox_.empty() || !cancelled_.empty() || stopping_; });
     submissions.swap(inbox_);
     cancelled.swap(cancelled_);
     stopping = stopping_;
-    published_.waiting += static_cast<std::int32_t>(submissions.size());  // until publish_stats() counts them anew
+    published_.waiting +=
+        static_cast<std::int32_t>(submissions.size());  // until publish_stats() counts them anew
   }
   for (Submission& submission : submissions) start(std::move(submission));
   if (stopping)
@@ -134,14 +139,15 @@ void Engine::start(Submission submission) {
   sequence.salt = submission.request.salt;
   totals_.prompt_tokens += static_cast<std::int64_t>(sequence.prompt.size());
   CHECK(scheduler_.submit(std::move(sequence)).ok());  // checked by submit()
-  streams_.try_emplace(submission.id, submission.id, std::move(submission.request), std::move(submission.sink),
-                       tokenizer_, chat_template_.stop_ids());
+  streams_.try_emplace(submission.id, submission.id, std::move(submission.request),
+                       std::move(submission.sink), tokenizer_, chat_template_.stop_ids());
 }
 
 void Engine::step(const schedule::StepPlan& plan) {
   batch_.clear();
   for (const schedule::ScheduledSequence& part : plan.sequences)
-    batch_.push_back({&part, scheduler_.tokens(part.id), &streams_.at(RequestId(part.id.value)).request().sampling});
+    batch_.push_back(
+        {&part, scheduler_.tokens(part.id), &streams_.at(RequestId(part.id.value)).request().sampling});
   std::vector<execute::SampledToken> sampled = runner_->step(batch_);
   ++totals_.steps;
   scheduler_.computed(plan);

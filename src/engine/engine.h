@@ -1,7 +1,9 @@
 #pragma once
-// The narrow interface between those who want text and those who compute it. README.md of this folder is the contract.
+// The narrow interface between those who want text and those who compute it. README.md of this folder is the
+// contract.
 //
-// submit, cancel, stats and drain may be called from any thread but the engine's own (that is: not from a sink).
+// submit, cancel, stats and drain may be called from any thread but the engine's own (that is: not from a
+// sink).
 
 #include <atomic>
 #include <condition_variable>
@@ -46,8 +48,9 @@ class Engine {
   // Cancels what is left.
   ~Engine();
 
-  // Checks and accepts a request; its sink hears everything from then on. kInvalidArgument with the number that was
-  // broken, kResourceExhausted when the queue is full, kFailedPrecondition when draining: then the sink hears nothing.
+  // Checks and accepts a request; its sink hears everything from then on. kInvalidArgument with the number
+  // that was broken, kResourceExhausted when the queue is full, kFailedPrecondition when draining: then the
+  // sink hears nothing.
   base::Result<RequestId> submit(Request request, Sink sink);
   // Ends it with kCancelled at the next step, if it is not over by then. Unknown ids are ignored.
   void cancel(RequestId id);
@@ -72,11 +75,12 @@ class Engine {
   bool take_inbox();
   void start(Submission submission);
   void step(const schedule::StepPlan& plan);
-  // Takes a request that is over out of all books but `live_`, and keeps it in `ended_` until its last piece is sent.
+  // Takes a request that is over out of all books but `live_`, and keeps it in `ended_` until its last piece
+  // is sent.
   void retire(RequestId id, FinishReason reason);
   void publish_stats();
-  // Sends the pieces of this step. Last of all, so that whoever hears the end of a request finds its blocks released
-  // and the stats up to date.
+  // Sends the pieces of this step. Last of all, so that whoever hears the end of a request finds its blocks
+  // released and the stats up to date.
   void emit();
 
   // Immutable after construction.

@@ -1,8 +1,8 @@
 #include "engine/generate.h"
 
 #include <condition_variable>
-#include <tuple>
 #include <mutex>
+#include <tuple>
 
 namespace pagoda::engine {
 namespace {
@@ -46,15 +46,17 @@ class Collector {
 
 }  // namespace
 
-base::Result<std::vector<Completion>> generate_all(Engine& engine, std::vector<Request> requests, std::size_t in_flight,
-                                                   const std::function<void(std::size_t, std::int64_t)>& done) {
+base::Result<std::vector<Completion>> generate_all(
+    Engine& engine, std::vector<Request> requests, std::size_t in_flight,
+    const std::function<void(std::size_t, std::int64_t)>& done) {
   const std::size_t count = requests.size();
   Collector collector(count);
   std::size_t submitted = 0;
   base::Status refused;
   for (std::size_t finished = 0; finished < submitted || (submitted < count && refused.ok());) {
     while (refused.ok() && submitted < count && submitted - finished < in_flight) {
-      const base::Result<RequestId> id = engine.submit(std::move(requests[submitted]), collector.sink(submitted));
+      const base::Result<RequestId> id =
+          engine.submit(std::move(requests[submitted]), collector.sink(submitted));
       if (id.ok())
         ++submitted;
       else
@@ -72,7 +74,8 @@ base::Result<std::vector<Completion>> generate_all(Engine& engine, std::vector<R
 base::Result<Completion> generate(Engine& engine, Request request) {
   std::vector<Request> requests;
   requests.push_back(std::move(request));
-  ASSIGN_OR_RETURN(std::vector<Completion> completions, generate_all(engine, std::move(requests), 1, nullptr));
+  ASSIGN_OR_RETURN(std::vector<Completion> completions,
+                   generate_all(engine, std::move(requests), 1, nullptr));
   return std::move(completions.front());
 }
 

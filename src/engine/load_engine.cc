@@ -16,7 +16,8 @@ base::Result<std::unique_ptr<Engine>> load_engine(const std::string& directory, 
       options.reference ? kernels::make_reference_ops() : kernels::make_cpu_ops(options.cpu);
   ASSIGN_OR_RETURN(std::unique_ptr<execute::Runner> runner,
                    execute::Runner::load(checkpoint, std::move(ops), options.engine.runner, progress));
-  return std::make_unique<Engine>(std::move(runner), std::move(tokenizer), std::move(chat_template), options.engine);
+  return std::make_unique<Engine>(std::move(runner), std::move(tokenizer), std::move(chat_template),
+                                  options.engine);
 }
 
 }  // namespace pagoda::engine

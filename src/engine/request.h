@@ -18,7 +18,7 @@ using RequestId = base::StrongId<struct RequestTag, std::int64_t>;
 struct Request {
   std::vector<text::TokenId> prompt;
   execute::Sampling sampling;
-  std::int32_t max_tokens = 0;  // of the answer; 0: as many as --max-model-len leaves
+  std::int32_t max_tokens = 0;                // of the answer; 0: as many as --max-model-len leaves
   std::vector<std::string> stop;              // strings that end the answer
   std::vector<text::TokenId> stop_token_ids;  // besides the model's own
   bool ignore_eos = false;                    // the model's own stop ids do not end the answer (benchmarks)
@@ -39,15 +39,16 @@ struct Usage {
 // A piece of an answer. The text of all pieces is the answer; no piece ends inside a character.
 struct Delta {
   RequestId id;
-  std::string text;                              // may be empty
-  std::vector<execute::SampledToken> tokens;     // computed since the last piece; their text may come later
-  std::optional<FinishReason> finish;            // set in the last piece, and only there
-  std::string error;                             // with kError: one sentence
-  Usage usage;                                   // so far
+  std::string text;                           // may be empty
+  std::vector<execute::SampledToken> tokens;  // computed since the last piece; their text may come later
+  std::optional<FinishReason> finish;         // set in the last piece, and only there
+  std::string error;                          // with kError: one sentence
+  Usage usage;                                // so far
 };
 
-// Called on the engine's thread: it must be quick, must not throw and must not call the engine. Called exactly once
-// with `finish` set.
+// Called on the engine's thread: it must be quick, must not throw and must not call the engine. Called
+// exactly once with `finish` set. It is destroyed soon after that call, on the engine's thread, so it should
+// not be the last owner of anything that must not die there.
 using Sink = std::function<void(const Delta&)>;
 
 }  // namespace pagoda::engine

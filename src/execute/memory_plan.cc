@@ -38,14 +38,16 @@ std::size_t available_memory_bytes() {
   std::size_t available = meminfo_available();
   const std::size_t limit = read_number("/sys/fs/cgroup/memory.max");
   const std::size_t used = read_number("/sys/fs/cgroup/memory.current");
-  if (limit != kUnlimited && used != kUnlimited) available = std::min(available, limit > used ? limit - used : 0);
+  if (limit != kUnlimited && used != kUnlimited)
+    available = std::min(available, limit > used ? limit - used : 0);
   return available;
 }
 
 base::Result<std::size_t> parse_bytes(const std::string& text) {
   static constexpr std::pair<const char*, double> kUnits[] = {
-      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"KB", 1e3},   {"MB", 1e6}, {"GB", 1e9},
-      {"TB", 1e12},    {"K", 0x1p10},   {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40}, {"B", 1},    {"", 1}};
+      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"KB", 1e3},
+      {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},    {"K", 0x1p10},   {"M", 0x1p20},
+      {"G", 0x1p30},   {"T", 0x1p40},   {"B", 1},        {"", 1}};
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const std::string unit(end, text.data() + text.size() - end);
@@ -64,10 +66,11 @@ std::string format_bytes(std::size_t bytes) {
 std::string MemoryPlan::table() const {
   std::string text;
   text += fmt::format("  weights      {:>12}\n", format_bytes(weights_bytes));
-  text += fmt::format("  kv cache     {:>12}   {} blocks of {} tokens = {} tokens\n", format_bytes(kv_cache_bytes),
-                      kv_blocks, kv_block_size, kv_tokens());
+  text += fmt::format("  kv cache     {:>12}   {} blocks of {} tokens = {} tokens\n",
+                      format_bytes(kv_cache_bytes), kv_blocks, kv_block_size, kv_tokens());
   text += fmt::format("  activations  {:>12}\n", format_bytes(activations_bytes));
-  text += fmt::format("  total        {:>12}   of {} available\n", format_bytes(total_bytes()), format_bytes(budget_bytes));
+  text += fmt::format("  total        {:>12}   of {} available\n", format_bytes(total_bytes()),
+                      format_bytes(budget_bytes));
   return text;
 }
 

@@ -14,9 +14,9 @@ struct MemoryPlan {
   std::size_t kv_cache_bytes = 0;
   std::size_t activations_bytes = 0;
   std::int32_t kv_blocks = 0;
-  std::int32_t kv_block_size = 0;     // tokens
-  std::size_t kv_block_bytes = 0;     // all layers
-  std::size_t budget_bytes = 0;       // memory the machine (or the container) has available
+  std::int32_t kv_block_size = 0;  // tokens
+  std::size_t kv_block_bytes = 0;  // all layers
+  std::size_t budget_bytes = 0;    // memory the machine (or the container) has available
 
   std::size_t total_bytes() const { return weights_bytes + kv_cache_bytes + activations_bytes; }
   std::int64_t kv_tokens() const { return static_cast<std::int64_t>(kv_blocks) * kv_block_size; }

@@ -22,7 +22,8 @@ kernels::OpsLimits limits(const model::DenseShape& shape, const RunnerOptions& o
 }
 
 base::Status check_options(const RunnerOptions& options) {
-  if (options.block_size < 8 || options.block_size > 512 || !std::has_single_bit(static_cast<unsigned>(options.block_size)))
+  if (options.block_size < 8 || options.block_size > 512 ||
+      !std::has_single_bit(static_cast<unsigned>(options.block_size)))
     return base::invalid("--block-size is {}, it must be a power of two from 8 to 512", options.block_size);
   if (options.max_num_seqs < 1 || options.max_num_seqs > 4096)
     return base::invalid("--max-num-seqs is {}, it must be from 1 to 4096", options.max_num_seqs);
@@ -35,31 +36,36 @@ base::Status check_options(const RunnerOptions& options) {
 
 // Decides the zeros of `options` and every byte. Nothing is allocated yet.
 base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t weights_bytes,
-                                     std::int64_t max_positions, const kernels::Ops& ops, RunnerOptions& options) {
+                                     std::int64_t max_positions, const kernels::Ops& ops,
+                                     RunnerOptions& options) {
   RETURN_IF_ERROR(check_options(options));
   if (options.max_model_len == 0)
-    options.max_model_len = static_cast<std::int32_t>(std::min<std::int64_t>(max_positions, kDefaultMaxModelLen));
+    options.max_model_len =
+        static_cast<std::int32_t>(std::min<std::int64_t>(max_positions, kDefaultMaxModelLen));
   if (options.max_model_len > max_positions)
-    return base::invalid("--max-model-len is {}, the model was made for {} positions", options.max_model_len, max_positions);
+    return base::invalid("--max-model-len is {}, the model was made for {} positions", options.max_model_len,
+                         max_positions);
   MemoryPlan plan;
   plan.budget_bytes = available_memory_bytes();
   plan.weights_bytes = weights_bytes;
   plan.activations_bytes =
       model::DenseWorkspace::bytes(shape, options.max_num_batched_tokens, options.max_num_seqs) +
-      model::RopeTable::bytes(shape.head_dim, options.max_model_len) + ops.scratch_bytes(limits(shape, options));
+      model::RopeTable::bytes(shape.head_dim, options.max_model_len) +
+      ops.scratch_bytes(limits(shape, options));
   plan.kv_block_size = options.block_size;
   plan.kv_block_bytes = shape.num_layers * ops.kv_layer_block_bytes(kv_shape(shape, options));
   const std::size_t fixed = plan.weights_bytes + plan.activations_bytes;
   if (fixed > plan.budget_bytes)
-    return base::error(base::Code::kResourceExhausted, "weights and activations need {}, {} of memory are available",
-                       format_bytes(fixed), format_bytes(plan.budget_bytes));
+    return base::error(base::Code::kResourceExhausted,
+                       "weights and activations need {}, {} of memory are available", format_bytes(fixed),
+                       format_bytes(plan.budget_bytes));
   const std::size_t rest = plan.budget_bytes - fixed;
   const std::int64_t blocks_each = (options.max_model_len + options.block_size - 1) / options.block_size;
   if (options.num_kv_blocks == 0) {
     const std::size_t wanted = options.max_num_seqs * blocks_each * plan.kv_block_bytes;
     if (options.kv_cache_bytes == 0) options.kv_cache_bytes = std::min(wanted, rest / 4);
-    options.num_kv_blocks =
-        static_cast<std::int32_t>(std::min<std::size_t>(options.kv_cache_bytes / plan.kv_block_bytes, 1 << 30));
+    options.num_kv_blocks = static_cast<std::int32_t>(
+        std::min<std::size_t>(options.kv_cache_bytes / plan.kv_block_bytes, 1 << 30));
   }
   plan.kv_blocks = options.num_kv_blocks;
   plan.kv_cache_bytes = plan.kv_blocks * plan.kv_block_bytes;
@@ -76,22 +82,28 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
 }  // namespace
 
 base::Result<std::unique_ptr<Runner>> Runner::load(const checkpoint::Checkpoint& checkpoint,
-                                                   std::unique_ptr<kernels::Ops> ops, const RunnerOptions& wanted,
+                                                   std::unique_ptr<kernels::Ops> ops,
+                                                   const RunnerOptions& wanted,
                                                    const std::function<void(double)>& progress) {
   RETURN_IF_ERROR(checkpoint::check_tensors(checkpoint));
   const checkpoint::Config& config = checkpoint.config();
   const model::DenseShape shape = model::shape_of(config);
   RunnerOptions options = wanted;
-  ASSIGN_OR_RETURN(MemoryPlan plan,
-                   plan_memory(shape, model::estimate_weight_bytes(shape, model::weight_formats(config, options.float_format)),
-                               config.max_position_embeddings, *ops, options));
-  ASSIGN_OR_RETURN(model::DenseWeights weights, model::load_dense(checkpoint, *ops, options.float_format, progress));
+  ASSIGN_OR_RETURN(
+      MemoryPlan plan,
+      plan_memory(shape,
+                  model::estimate_weight_bytes(shape, model::weight_formats(config, options.float_format)),
+                  config.max_position_embeddings, *ops, options));
+  ASSIGN_OR_RETURN(model::DenseWeights weights,
+                   model::load_dense(checkpoint, *ops, options.float_format, progress));
   plan.weights_bytes = weights.bytes();
   return std::unique_ptr<Runner>(new Runner(std::move(ops), options, plan, std::move(weights)));
 }
 
-base::Result<std::unique_ptr<Runner>> Runner::random(const model::DenseShape& shape, kernels::WeightFormat format,
-                                                     std::unique_ptr<kernels::Ops> ops, const RunnerOptions& wanted) {
+base::Result<std::unique_ptr<Runner>> Runner::random(const model::DenseShape& shape,
+                                                     kernels::WeightFormat format,
+                                                     std::unique_ptr<kernels::Ops> ops,
+                                                     const RunnerOptions& wanted) {
   RunnerOptions options = wanted;
   ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::estimate_weight_bytes(shape, {format, format}),
                                                 /*max_positions=*/1 << 18, *ops, options));

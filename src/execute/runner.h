@@ -1,6 +1,7 @@
 #pragma once
-// Runs steps: owns the weights, the KV memory and the activations, turns a plan into a batch, calls the model, samples.
-// Owned by the engine thread. The plan's ids and counts come from schedule/; the bytes behind them are known only here.
+// Runs steps: owns the weights, the KV memory and the activations, turns a plan into a batch, calls the
+// model, samples. Owned by the engine thread. The plan's ids and counts come from schedule/; the bytes behind
+// them are known only here.
 
 #include <functional>
 #include <memory>
@@ -19,14 +20,15 @@
 namespace pagoda::execute {
 
 struct RunnerOptions {
-  std::int32_t block_size = 16;             // tokens; a power of two from 8 to 512
+  std::int32_t block_size = 16;  // tokens; a power of two from 8 to 512
   std::int32_t max_num_seqs = 64;
   std::int32_t max_num_batched_tokens = 512;
-  std::int32_t max_model_len = 0;           // 0: what the model says, at most 8192
-  std::size_t kv_cache_bytes = 0;           // 0: room for max_num_seqs full-length sequences, at most a quarter of the
-                                            // memory that is available beside the weights
-  std::int32_t num_kv_blocks = 0;           // not 0: exactly so many (tests)
-  kernels::WeightFormat float_format = kernels::WeightFormat::kBF16;  // of weights that the checkpoint has as floats
+  std::int32_t max_model_len = 0;  // 0: what the model says, at most 8192
+  std::size_t kv_cache_bytes = 0;  // 0: room for max_num_seqs full-length sequences, at most a quarter of the
+                                   // memory that is available beside the weights
+  std::int32_t num_kv_blocks = 0;  // not 0: exactly so many (tests)
+  kernels::WeightFormat float_format =
+      kernels::WeightFormat::kBF16;  // of weights that the checkpoint has as floats
 };
 
 // One sequence of a step, in the order of the plan.
@@ -40,11 +42,14 @@ class Runner {
  public:
   // Plans the memory (refusing what does not fit before anything is loaded), loads, allocates.
   static base::Result<std::unique_ptr<Runner>> load(const checkpoint::Checkpoint& checkpoint,
-                                                    std::unique_ptr<kernels::Ops> ops, const RunnerOptions& options,
+                                                    std::unique_ptr<kernels::Ops> ops,
+                                                    const RunnerOptions& options,
                                                     const std::function<void(double)>& progress);
   // The same with random weights.
-  static base::Result<std::unique_ptr<Runner>> random(const model::DenseShape& shape, kernels::WeightFormat format,
-                                                      std::unique_ptr<kernels::Ops> ops, const RunnerOptions& options);
+  static base::Result<std::unique_ptr<Runner>> random(const model::DenseShape& shape,
+                                                      kernels::WeightFormat format,
+                                                      std::unique_ptr<kernels::Ops> ops,
+                                                      const RunnerOptions& options);
 
   // Computes the step; result i belongs to sequences[i] and is meaningful if that one samples.
   std::vector<SampledToken> step(std::span<const StepSequence> sequences);

@@ -56,7 +56,8 @@ base::Status check_sampling(const Sampling& s) {
   return {};
 }
 
-SampledToken Sampler::sample(std::span<float> logits, std::span<const std::int32_t> history, const Sampling& sampling) {
+SampledToken Sampler::sample(std::span<float> logits, std::span<const std::int32_t> history,
+                             const Sampling& sampling) {
   SampledToken result;
   double log_total = 0;
   std::vector<float> raw;
@@ -64,12 +65,15 @@ SampledToken Sampler::sample(std::span<float> logits, std::span<const std::int32
     raw.assign(logits.begin(), logits.end());
     log_total = log_sum_exp(raw);
     candidates_.clear();
-    for (std::size_t i = 0; i < raw.size(); ++i) candidates_.push_back({raw[i], static_cast<std::int32_t>(i)});
+    for (std::size_t i = 0; i < raw.size(); ++i)
+      candidates_.push_back({raw[i], static_cast<std::int32_t>(i)});
     const auto count = std::min<std::size_t>(sampling.logprobs, raw.size());
-    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count), candidates_.end(),
+    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count),
+                      candidates_.end(),
                       [](const Candidate& a, const Candidate& b) { return a.logit > b.logit; });
     for (std::size_t i = 0; i < count; ++i)
-      result.top_logprobs.push_back({candidates_[i].token, static_cast<float>(candidates_[i].logit - log_total)});
+      result.top_logprobs.push_back(
+          {candidates_[i].token, static_cast<float>(candidates_[i].logit - log_total)});
   }
   if (sampling.repetition_penalty != 1) penalise(logits, history, sampling.repetition_penalty);
   result.token = sampling.temperature == 0 ? argmax(logits) : draw(logits, history.size(), sampling);
@@ -97,7 +101,8 @@ std::int32_t Sampler::draw(std::span<float> logits, std::uint64_t position, cons
   std::size_t count = candidates_.size();
   if (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < count) {
     count = sampling.top_k;
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count), candidates_.end(), likelier);
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count),
+                     candidates_.end(), likelier);
     candidates_.resize(count);
   }
   std::sort(candidates_.begin(), candidates_.end(), likelier);

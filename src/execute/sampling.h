@@ -1,6 +1,6 @@
 #pragma once
-// How the next token is chosen. Semantics of each field are those of Hugging Face's logits processors, in this order:
-// repetition penalty (over prompt and answer), temperature, top-k, top-p, min-p.
+// How the next token is chosen. Semantics of each field are those of Hugging Face's logits processors, in
+// this order: repetition penalty (over prompt and answer), temperature, top-k, top-p, min-p.
 
 #include <cstdint>
 #include <span>
@@ -31,15 +31,16 @@ struct TokenLogprob {
 
 struct SampledToken {
   std::int32_t token = 0;
-  float logprob = 0;                       // of the model's distribution, before penalty and temperature; if asked for
+  float logprob = 0;  // of the model's distribution, before penalty and temperature; if asked for
   std::vector<TokenLogprob> top_logprobs;  // likeliest first; if asked for
 };
 
-// Chooses from logits [vocab], which are overwritten. `history`: prompt and answer so far. The position of the new token
-// is history.size(). Scratch is reused between calls; one sampler a thread.
+// Chooses from logits [vocab], which are overwritten. `history`: prompt and answer so far. The position of
+// the new token is history.size(). Scratch is reused between calls; one sampler a thread.
 class Sampler {
  public:
-  SampledToken sample(std::span<float> logits, std::span<const std::int32_t> history, const Sampling& sampling);
+  SampledToken sample(std::span<float> logits, std::span<const std::int32_t> history,
+                      const Sampling& sampling);
 
  private:
   void penalise(std::span<float> logits, std::span<const std::int32_t> history, float penalty);

@@ -1,7 +1,7 @@
 #pragma once
-// The paged KV cache as kernels see it: one allocation, cut into layers and blocks. A block holds the keys and values
-// of block_size consecutive tokens of one sequence, for all KV heads of one layer. Inside a block the layout belongs to
-// the backend. Who owns which block is decided by cache/, never here.
+// The paged KV cache as kernels see it: one allocation, cut into layers and blocks. A block holds the keys
+// and values of block_size consecutive tokens of one sequence, for all KV heads of one layer. Inside a block
+// the layout belongs to the backend. Who owns which block is decided by cache/, never here.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,12 +26,12 @@ struct KvCache {
   }
 };
 
-// One sequence's part of a step: query rows [first_row, first_row + num_queries) of the batch are its tokens at
-// positions [context - num_queries, context).
+// One sequence's part of a step: query rows [first_row, first_row + num_queries) of the batch are its tokens
+// at positions [context - num_queries, context).
 struct SequenceSlice {
   std::int32_t first_row = 0;
   std::int32_t num_queries = 0;
-  std::int32_t context = 0;                  // tokens in the cache after this step's are written
+  std::int32_t context = 0;                   // tokens in the cache after this step's are written
   const std::int32_t* block_table = nullptr;  // ceil(context / block_size) block ids
 };
 

@@ -1,12 +1,12 @@
 #pragma once
-// The only door to the kernels. A backend (reference, cpu; later cuda) implements these; model/ is written in them.
-// Operators enqueue or run, never allocate, and read and write only what they are given. Activations are row-major
-// views [tokens, features]; all tokens of a step lie below one another, sequences in any order.
+// The only door to the kernels. A backend (reference, cpu; later cuda) implements these; model/ is written in
+// them. Operators enqueue or run, never allocate, and read and write only what they are given. Activations
+// are row-major views [tokens, features]; all tokens of a step lie below one another, sequences in any order.
 // One thread calls at a time; the CPU backend forks inside.
 //
-// Every operator computes a row from that row alone (attention: from the row and its sequence's cache), with the same
-// order of additions whatever else is in the batch, so that batching and chunking do not change tokens. The AMX path
-// (cpu/panel_amx.cc) is the one exception; `deterministic` turns it off.
+// Every operator computes a row from that row alone (attention: from the row and its sequence's cache), with
+// the same order of additions whatever else is in the batch, so that batching and chunking do not change
+// tokens. The AMX path (cpu/panel_amx.cc) is the one exception; `deterministic` turns it off.
 
 #include <cstdint>
 #include <memory>
@@ -21,13 +21,13 @@ namespace pagoda::kernels {
 
 // Rotates, normalises, and stores to the cache the output of the fused q|k|v projection.
 struct RopeArgs {
-  tensor::View qkv;                  // [tokens, (num_heads + 2 * num_kv_heads) * head_dim]; q is updated in place
-  std::int64_t num_heads = 0;        // query heads
+  tensor::View qkv;            // [tokens, (num_heads + 2 * num_kv_heads) * head_dim]; q is updated in place
+  std::int64_t num_heads = 0;  // query heads
   const std::int32_t* positions = nullptr;  // [tokens]
-  const float* cos = nullptr;        // [max_position, head_dim / 2]
-  const float* sin = nullptr;        // [max_position, head_dim / 2]
-  const float* q_norm = nullptr;     // [head_dim], or null: no norm. Applied after the rotation (dense models).
-  const float* k_norm = nullptr;     // [head_dim], or null
+  const float* cos = nullptr;               // [max_position, head_dim / 2]
+  const float* sin = nullptr;               // [max_position, head_dim / 2]
+  const float* q_norm = nullptr;  // [head_dim], or null: no norm. Applied after the rotation (dense models).
+  const float* k_norm = nullptr;  // [head_dim], or null
   float eps = 0;
 };
 
@@ -35,7 +35,7 @@ struct AttentionArgs {
   tensor::View q;    // [tokens, num_heads * head_dim], rotated
   tensor::View out;  // [tokens, num_heads * head_dim]
   std::int64_t num_heads = 0;
-  float scale = 0;   // head_dim ^ -1/2
+  float scale = 0;  // head_dim ^ -1/2
 };
 
 // The largest arguments any later call will have; reserve() allocates scratch for them.
@@ -82,7 +82,8 @@ std::unique_ptr<Ops> make_reference_ops();
 struct CpuOptions {
   int threads = 0;             // 0: one a core
   bool deterministic = false;  // no AMX: its order of additions depends on the batch
-  // "": the best this machine has; or one of "sse4", "avx2", "avx512", "avx512-bf16", "amx", for tests and benchmarks.
+  // "": the best this machine has; or one of "sse4", "avx2", "avx512", "avx512-bf16", "amx", for tests and
+  // benchmarks.
   std::string isa;
 };
 std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options);

@@ -1,6 +1,6 @@
 #pragma once
-// Weight matrices. A WeightSource describes one as files have it (row by row); a backend packs it once, at load,
-// into the layout its kernels stream (Weight). A Weight is immutable afterwards.
+// Weight matrices. A WeightSource describes one as files have it (row by row); a backend packs it once, at
+// load, into the layout its kernels stream (Weight). A Weight is immutable afterwards.
 
 #include <cstdint>
 #include <functional>

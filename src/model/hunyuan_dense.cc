@@ -11,8 +11,8 @@ using kernels::RopeArgs;
 using tensor::View;
 
 void attention_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer, std::int64_t index,
-                     const RopeTable& rope, const Batch& batch, const kernels::KvCache& cache, View hidden, View normed,
-                     View qkv, View attended) {
+                     const RopeTable& rope, const Batch& batch, const kernels::KvCache& cache, View hidden,
+                     View normed, View qkv, View attended) {
   ops.rms_norm(hidden, layer.input_norm.as<float>(), shape.rms_norm_eps, normed);
   ops.linear(normed, layer.qkv, qkv, /*accumulate=*/false);
 
@@ -36,8 +36,8 @@ void attention_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer,
   ops.linear(attended, layer.o, hidden, /*accumulate=*/true);
 }
 
-void mlp_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer, View hidden, View normed, View gate_up,
-               View activated) {
+void mlp_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer, View hidden, View normed,
+               View gate_up, View activated) {
   ops.rms_norm(hidden, layer.mlp_norm.as<float>(), shape.rms_norm_eps, normed);
   ops.linear(normed, layer.gate_up, gate_up, /*accumulate=*/false);
   ops.swiglu(gate_up, activated);
@@ -51,12 +51,13 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
   const auto tokens = static_cast<std::int64_t>(batch.tokens.size());
   const View hidden = workspace.hidden.first_rows(tokens), normed = workspace.normed.first_rows(tokens);
   const View qkv = workspace.qkv.first_rows(tokens), attended = workspace.attended.first_rows(tokens);
-  const View gate_up = workspace.gate_up.first_rows(tokens), activated = workspace.activated.first_rows(tokens);
+  const View gate_up = workspace.gate_up.first_rows(tokens),
+             activated = workspace.activated.first_rows(tokens);
 
   ops.embed(batch.tokens, weights.embedding, hidden);
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
-    attention_block(ops, weights.shape, weights.layers[i], static_cast<std::int64_t>(i), rope, batch, cache, hidden,
-                    normed, qkv, attended);
+    attention_block(ops, weights.shape, weights.layers[i], static_cast<std::int64_t>(i), rope, batch, cache,
+                    hidden, normed, qkv, attended);
     mlp_block(ops, weights.shape, weights.layers[i], hidden, normed, gate_up, activated);
   }
   const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
@@ -108,7 +109,8 @@ std::size_t lay_out(const DenseShape& shape, std::int64_t tokens, std::int64_t o
                         layout.view(outputs, shape.hidden_size),
                         layout.view(outputs, shape.vocab_size)};
   if (w != nullptr) {
-    View* members[] = {&w->hidden, &w->normed, &w->qkv, &w->attended, &w->gate_up, &w->activated, &w->last, &w->logits};
+    View* members[] = {&w->hidden,  &w->normed,    &w->qkv,  &w->attended,
+                       &w->gate_up, &w->activated, &w->last, &w->logits};
     for (std::size_t i = 0; i < std::size(members); ++i) *members[i] = views[i];
   }
   return layout.bytes;
@@ -121,7 +123,8 @@ DenseWorkspace::DenseWorkspace(const DenseShape& shape, std::int64_t max_tokens,
   lay_out(shape, max_tokens, max_outputs, memory_.data(), this);
 }
 
-std::size_t DenseWorkspace::bytes(const DenseShape& shape, std::int64_t max_tokens, std::int64_t max_outputs) {
+std::size_t DenseWorkspace::bytes(const DenseShape& shape, std::int64_t max_tokens,
+                                  std::int64_t max_outputs) {
   return lay_out<DenseWorkspace>(shape, max_tokens, max_outputs, nullptr, nullptr);
 }
 

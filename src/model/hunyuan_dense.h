@@ -1,6 +1,6 @@
 #pragma once
-// The forward pass of HunYuanDenseV1 (HY-MT1.5 and Hy-MT2, 1.8B and 7B), written in ops. Knows no device, no sequence
-// and no checkpoint: weights come packed from load_dense.h, memory from execute/.
+// The forward pass of HunYuanDenseV1 (HY-MT1.5 and Hy-MT2, 1.8B and 7B), written in ops. Knows no device, no
+// sequence and no checkpoint: weights come packed from load_dense.h, memory from execute/.
 
 #include <cstdint>
 #include <memory>
@@ -91,8 +91,9 @@ struct Batch {
   std::span<const std::int32_t> outputs;              // rows whose logits are wanted
 };
 
-// Computes the batch, writes its keys and values to the cache, and returns logits [outputs, vocab] (in the workspace).
-tensor::View forward(kernels::Ops& ops, const DenseWeights& weights, const RopeTable& rope, const Batch& batch,
-                     const kernels::KvCache& cache, DenseWorkspace& workspace);
+// Computes the batch, writes its keys and values to the cache, and returns logits [outputs, vocab] (in the
+// workspace).
+tensor::View forward(kernels::Ops& ops, const DenseWeights& weights, const RopeTable& rope,
+                     const Batch& batch, const kernels::KvCache& cache, DenseWorkspace& workspace);
 
 }  // namespace pagoda::model

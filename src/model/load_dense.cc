@@ -24,8 +24,8 @@ class Loader {
       : checkpoint_(checkpoint), ops_(ops), progress_(progress) {}
 
   // The named matrices below one another, each [rows, columns].
-  base::Result<Weight> matrix(const std::vector<std::pair<std::string, std::int64_t>>& parts, std::int64_t columns,
-                              WeightFormat format) {
+  base::Result<Weight> matrix(const std::vector<std::pair<std::string, std::int64_t>>& parts,
+                              std::int64_t columns, WeightFormat format) {
     WeightSource source;
     source.in_features = columns;
     source.format = format;
@@ -84,7 +84,8 @@ class Loader {
   const std::function<void(double)>& progress_;
 };
 
-base::Result<DenseLayer> load_layer(Loader& loader, const DenseShape& shape, std::int64_t index, WeightFormat format) {
+base::Result<DenseLayer> load_layer(Loader& loader, const DenseShape& shape, std::int64_t index,
+                                    WeightFormat format) {
   const std::string prefix = fmt::format("model.layers.{}.", index);
   const auto name = [&prefix](const char* rest) { return prefix + rest; };
   DenseLayer layer;
@@ -98,11 +99,13 @@ base::Result<DenseLayer> load_layer(Loader& loader, const DenseShape& shape, std
                                              {name("self_attn.k_proj"), shape.kv_size()},
                                              {name("self_attn.v_proj"), shape.kv_size()}},
                                             shape.hidden_size, format));
-  ASSIGN_OR_RETURN(layer.o, loader.matrix({{name("self_attn.o_proj"), shape.hidden_size}}, shape.q_size(), format));
+  ASSIGN_OR_RETURN(layer.o,
+                   loader.matrix({{name("self_attn.o_proj"), shape.hidden_size}}, shape.q_size(), format));
   ASSIGN_OR_RETURN(layer.gate_up, loader.matrix({{name("mlp.gate_proj"), shape.intermediate_size},
                                                  {name("mlp.up_proj"), shape.intermediate_size}},
                                                 shape.hidden_size, format));
-  ASSIGN_OR_RETURN(layer.down, loader.matrix({{name("mlp.down_proj"), shape.hidden_size}}, shape.intermediate_size, format));
+  ASSIGN_OR_RETURN(layer.down, loader.matrix({{name("mlp.down_proj"), shape.hidden_size}},
+                                             shape.intermediate_size, format));
   return layer;
 }
 
@@ -130,7 +133,8 @@ WeightFormats weight_formats(const checkpoint::Config& config, WeightFormat floa
           .embedding = int8 && config.quantization.embedding ? WeightFormat::kInt8 : float_format};
 }
 
-base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops& ops, WeightFormat float_format,
+base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops& ops,
+                                      WeightFormat float_format,
                                       const std::function<void(double)>& progress) {
   const checkpoint::Config& config = checkpoint.config();
   const auto [linear, embedding] = weight_formats(config, float_format);
@@ -139,9 +143,11 @@ base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops
   weights.shape = shape_of(config);
   const DenseShape& shape = weights.shape;
   ASSIGN_OR_RETURN(weights.final_norm, loader.vector("model.norm.weight", shape.hidden_size));
-  ASSIGN_OR_RETURN(weights.embedding, loader.matrix({{"model.embed_tokens", shape.vocab_size}}, shape.hidden_size, embedding));
+  ASSIGN_OR_RETURN(weights.embedding,
+                   loader.matrix({{"model.embed_tokens", shape.vocab_size}}, shape.hidden_size, embedding));
   if (!shape.tied_embeddings) {
-    ASSIGN_OR_RETURN(weights.lm_head, loader.matrix({{"lm_head", shape.vocab_size}}, shape.hidden_size, embedding));
+    ASSIGN_OR_RETURN(weights.lm_head,
+                     loader.matrix({{"lm_head", shape.vocab_size}}, shape.hidden_size, embedding));
   }
   for (std::int64_t i = 0; i < shape.num_layers; ++i) {
     ASSIGN_OR_RETURN(DenseLayer layer, load_layer(loader, shape, i, linear));
@@ -186,7 +192,8 @@ WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat forma
   };
   source.row_int8 = [=](std::int64_t row, std::int8_t* values, float* row_scale) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
-    for (std::int64_t i = 0; i < in; ++i) values[i] = static_cast<std::int8_t>(next(state) / 16909321);  // +-127
+    for (std::int64_t i = 0; i < in; ++i)
+      values[i] = static_cast<std::int8_t>(next(state) / 16909321);  // +-127
     *row_scale = scale * 16909321.0f;
   };
   return source;
@@ -202,7 +209,9 @@ tensor::Buffer ones(std::int64_t size) {
 
 DenseWeights random_dense(const DenseShape& shape, WeightFormat format, kernels::Ops& ops) {
   std::uint64_t seed = 1;
-  const auto matrix = [&](std::int64_t out, std::int64_t in) { return ops.pack(random_source(out, in, format, seed++)); };
+  const auto matrix = [&](std::int64_t out, std::int64_t in) {
+    return ops.pack(random_source(out, in, format, seed++));
+  };
   DenseWeights weights;
   weights.shape = shape;
   weights.embedding = matrix(shape.vocab_size, shape.hidden_size);

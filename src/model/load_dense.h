@@ -13,17 +13,18 @@ namespace pagoda::model {
 DenseShape shape_of(const checkpoint::Config& config);
 
 // Reads and packs every tensor; what was read is released from the page cache's share of our memory at once.
-// Float checkpoints are stored as `float_format`; INT8 ones as they are. `progress` (may be empty) is called with the
-// share done, on the calling thread.
+// Float checkpoints are stored as `float_format`; INT8 ones as they are. `progress` (may be empty) is called
+// with the share done, on the calling thread.
 base::Result<DenseWeights> load_dense(const checkpoint::Checkpoint& checkpoint, kernels::Ops& ops,
-                                      kernels::WeightFormat float_format, const std::function<void(double)>& progress);
+                                      kernels::WeightFormat float_format,
+                                      const std::function<void(double)>& progress);
 struct WeightFormats {
   kernels::WeightFormat linear, embedding;
 };
 WeightFormats weight_formats(const checkpoint::Config& config, kernels::WeightFormat float_format);
 
-// Bytes the packed weights will take, before anything is loaded. The sum of the parts rounded as the backend pads them
-// may be a little more; the plan adds what load reports.
+// Bytes the packed weights will take, before anything is loaded. The sum of the parts rounded as the backend
+// pads them may be a little more; the plan adds what load reports.
 std::size_t estimate_weight_bytes(const DenseShape& shape, WeightFormats formats);
 
 // Values of the scale of trained ones; the same for the same shape and format.

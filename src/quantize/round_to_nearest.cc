@@ -42,7 +42,8 @@ float quantize_row(const std::vector<float>& row, std::int8_t* out, Errors& erro
 base::Status check_finite(const std::vector<float>& row, const Tensor& tensor) {
   for (const float value : row)
     if (!std::isfinite(value))
-      return base::data_loss("{}: tensor {} holds a value that is not finite", tensor.file->path(), tensor.name);
+      return base::data_loss("{}: tensor {} holds a value that is not finite", tensor.file->path(),
+                             tensor.name);
   return {};
 }
 
@@ -66,14 +67,16 @@ base::Status write_config(const std::string& from, const fs::path& to) {
 }
 
 base::Status copy_small_files(const fs::path& from, const fs::path& to) {
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja",
-                           "special_tokens_map.json"}) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json",
+                           "chat_template.jinja", "special_tokens_map.json"}) {
     std::error_code error;
     if (!fs::exists(from / name)) continue;
     fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);
     // A read-only source is no reason for a copy that cannot be deleted.
     if (!error) fs::permissions(to / name, fs::perms::owner_write, fs::perm_options::add, error);
-    if (error) return base::error(base::Code::kInternal, "cannot copy {} to {}: {}", name, to.string(), error.message());
+    if (error)
+      return base::error(base::Code::kInternal, "cannot copy {} to {}: {}", name, to.string(),
+                         error.message());
   }
   return {};
 }
@@ -94,7 +97,8 @@ base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& 
   Errors errors;
   std::deque<std::vector<std::byte>> storage;  // a deque: what TensorToWrite points to must not move
   std::vector<TensorToWrite> tensors;
-  const auto keep = [&](std::string name, DType dtype, std::vector<std::int64_t> shape, std::vector<std::byte> bytes) {
+  const auto keep = [&](std::string name, DType dtype, std::vector<std::int64_t> shape,
+                        std::vector<std::byte> bytes) {
     report.bytes_after += bytes.size();
     storage.push_back(std::move(bytes));
     tensors.push_back({std::move(name), dtype, std::move(shape), storage.back()});
@@ -110,7 +114,8 @@ base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& 
       for (std::int64_t r = 0; r < rows; ++r) {
         Checkpoint::copy_row(tensor, r, row.data());
         RETURN_IF_ERROR(check_finite(row, tensor));
-        const float scale = quantize_row(row, reinterpret_cast<std::int8_t*>(integers.data()) + r * columns, errors);
+        const float scale =
+            quantize_row(row, reinterpret_cast<std::int8_t*>(integers.data()) + r * columns, errors);
         std::memcpy(scales.data() + r * sizeof(float), &scale, sizeof(float));
       }
       keep(wanted[i].name, DType::kI8, wanted[i].shape, std::move(integers));
@@ -124,7 +129,8 @@ base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& 
   }
   report.relative_error = std::sqrt(errors.squared_error / std::max(errors.squared_weight, 1e-300));
   const fs::path directory(out);
-  RETURN_IF_ERROR(checkpoint::write_safetensors((directory / "model.safetensors").string(), tensors, {{"format", "pt"}}));
+  RETURN_IF_ERROR(
+      checkpoint::write_safetensors((directory / "model.safetensors").string(), tensors, {{"format", "pt"}}));
   RETURN_IF_ERROR(copy_small_files(source.directory(), directory));
   RETURN_IF_ERROR(write_config(source.directory() + "/config.json", directory / "config.json"));
   return report;

@@ -19,7 +19,8 @@ std::size_t mapped_size(std::size_t bytes) { return (bytes + kHugePage - 1) / kH
 // which needs an aligned start: map one page more and give the ends back.
 std::byte* map_huge(std::size_t bytes) {
   const std::size_t size = mapped_size(bytes);
-  void* raw = ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* raw = ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) throw std::bad_alloc();
   auto* begin = static_cast<std::byte*>(raw);
   const std::size_t head = (kHugePage - reinterpret_cast<std::uintptr_t>(begin) % kHugePage) % kHugePage;

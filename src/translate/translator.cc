@@ -8,24 +8,26 @@
 namespace pagoda::translate {
 namespace {
 
-// An answer longer than this many tokens is not a translation but a loop. Four tokens of answer for one of source covers
-// the scripts that the tokenizers cut finest (Burmese, Khmer, Tibetan).
+// An answer longer than this many tokens is not a translation but a loop. Four tokens of answer for one of
+// source covers the scripts that the tokenizers cut finest (Burmese, Khmer, Tibetan).
 constexpr std::int32_t kAnswerTokensPerSourceToken = 4;
 constexpr std::int32_t kAnswerTokensAtLeast = 64;
 
-// Sampling again with a mild penalty breaks loops and echoes; a glossary term that was not used or a sentence that hit
-// the limit comes out the same way again.
+// Sampling again with a mild penalty breaks loops and echoes; a glossary term that was not used or a sentence
+// that hit the limit comes out the same way again.
 bool curable(Problem problem) { return problem != Problem::kMissingTerm && problem != Problem::kTruncated; }
 
 std::size_t num_curable(const Translation& translation) {
-  return static_cast<std::size_t>(std::count_if(translation.problems.begin(), translation.problems.end(), curable));
+  return static_cast<std::size_t>(
+      std::count_if(translation.problems.begin(), translation.problems.end(), curable));
 }
 
 }  // namespace
 
 base::Result<engine::Request> Translator::request(const Task& task, const OfficialSampling& sampling) const {
   engine::Request request;
-  ASSIGN_OR_RETURN(request.prompt, engine_.chat_template().render(engine_.tokenizer(), build_messages(task, options_.style)));
+  ASSIGN_OR_RETURN(request.prompt,
+                   engine_.chat_template().render(engine_.tokenizer(), build_messages(task, options_.style)));
   request.sampling.temperature = static_cast<float>(sampling.temperature);
   request.sampling.top_p = static_cast<float>(sampling.top_p);
   request.sampling.top_k = sampling.top_k;
@@ -34,10 +36,11 @@ base::Result<engine::Request> Translator::request(const Task& task, const Offici
   const auto source_tokens = static_cast<std::int32_t>(engine_.tokenizer().encode(task.source).size());
   const std::int32_t room = engine_.limits().max_model_len - static_cast<std::int32_t>(request.prompt.size());
   if (room < source_tokens)
-    return base::invalid("a text of {} tokens leaves no room for its translation in --max-model-len {}", source_tokens,
-                         engine_.limits().max_model_len);
-  request.max_tokens = std::min({sampling.max_tokens, room,
-                                 std::max(kAnswerTokensAtLeast, kAnswerTokensPerSourceToken * source_tokens)});
+    return base::invalid("a text of {} tokens leaves no room for its translation in --max-model-len {}",
+                         source_tokens, engine_.limits().max_model_len);
+  request.max_tokens =
+      std::min({sampling.max_tokens, room,
+                std::max(kAnswerTokensAtLeast, kAnswerTokensPerSourceToken * source_tokens)});
   return request;
 }
 
@@ -57,7 +60,8 @@ base::Status Translator::run(const std::vector<Task>& tasks, const std::vector<s
   for (std::size_t j = 0; j < indices.size(); ++j) {
     const Task& task = tasks[indices[j]];
     const engine::Completion& completion = completions[j];
-    if (completion.finish == engine::FinishReason::kError || completion.finish == engine::FinishReason::kCancelled)
+    if (completion.finish == engine::FinishReason::kError ||
+        completion.finish == engine::FinishReason::kCancelled)
       return base::error(base::Code::kCancelled, "the engine ended a translation: {} {}",
                          engine::finish_reason_name(completion.finish), completion.error);
     const Cleaned cleaned = clean_answer(task, completion.text);

@@ -1,6 +1,7 @@
 #pragma once
-// Tasks to translations through the engine: prompt, generate, clean, check, and one more try with other settings where
-// the check finds something that trying again can cure. Thread-compatible: one caller at a time.
+// Tasks to translations through the engine: prompt, generate, clean, check, and one more try with other
+// settings where the check finds something that trying again can cure. Thread-compatible: one caller at a
+// time.
 
 #include <functional>
 #include <string>
@@ -32,16 +33,17 @@ class Translator {
  public:
   Translator(engine::Engine& engine, const TranslatorOptions& options) : engine_(engine), options_(options) {}
 
-  // In the order of the tasks. A source without letters or digits is returned as it is. `done` (may be empty) hears
-  // how many are translated and how many tokens that took.
-  base::Result<std::vector<Translation>> translate(const std::vector<Task>& tasks,
-                                                   const std::function<void(std::size_t, std::int64_t)>& done) const;
+  // In the order of the tasks. A source without letters or digits is returned as it is. `done` (may be empty)
+  // hears how many are translated and how many tokens that took.
+  base::Result<std::vector<Translation>> translate(
+      const std::vector<Task>& tasks, const std::function<void(std::size_t, std::int64_t)>& done) const;
 
  private:
   base::Result<engine::Request> request(const Task& task, const OfficialSampling& sampling) const;
   // Translates tasks[i] for each i of `indices` into results[i].
   base::Status run(const std::vector<Task>& tasks, const std::vector<std::size_t>& indices,
-                   const OfficialSampling& sampling, const std::function<void(std::size_t, std::int64_t)>& done,
+                   const OfficialSampling& sampling,
+                   const std::function<void(std::size_t, std::int64_t)>& done,
                    std::vector<Translation>& results) const;
 
   engine::Engine& engine_;

@@ -1,5 +1,6 @@
-// Promise 4: the same tokens whatever the batch, the chunks, the block size, the prefix cache, and preempted or not.
-// Exact, on the bundled model, in --deterministic (which only differs from the default where there is AMX).
+// Promise 4: the same tokens whatever the batch, the chunks, the block size, the prefix cache, and preempted
+// or not. Exact, on the bundled model, in --deterministic (which only differs from the default where there is
+// AMX).
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>

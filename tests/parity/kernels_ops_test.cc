@@ -1,5 +1,5 @@
-// Every operator of the CPU backend, in every instruction set this machine has, against the reference, on random ragged
-// shapes. The bounds are those of the formats: BF16 has 8 bits of fraction, INT8 activations 7.
+// Every operator of the CPU backend, in every instruction set this machine has, against the reference, on
+// random ragged shapes. The bounds are those of the formats: BF16 has 8 bits of fraction, INT8 activations 7.
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -108,7 +108,8 @@ TEST_P(OpsParity, LinearRowDoesNotDependOnBatch) {
     cpu->linear(x.view, weight, all.view, /*accumulate=*/false);
     for (int r = 0; r < rows; ++r) {
       cpu->linear({x.view.row(r), 1, in, in}, weight, one.view, /*accumulate=*/false);
-      for (int n = 0; n < out; ++n) ASSERT_EQ(one.values[n], all.view.row(r)[n]) << "row " << r << " column " << n;
+      for (int n = 0; n < out; ++n)
+        ASSERT_EQ(one.values[n], all.view.row(r)[n]) << "row " << r << " column " << n;
     }
   }
 }
@@ -157,7 +158,10 @@ class AttentionCase {
   AttentionCase(Random& random, std::int64_t block_size) : random_(random) {
     const int kv_heads = random.between(1, 3), group = random.between(1, 5);
     num_heads_ = kv_heads * group;
-    shape_ = {.num_layers = 2, .num_kv_heads = kv_heads, .head_dim = 16 * random.between(1, 5), .block_size = block_size};
+    shape_ = {.num_layers = 2,
+              .num_kv_heads = kv_heads,
+              .head_dim = 16 * random.between(1, 5),
+              .block_size = block_size};
     cos_.resize(kMaxContext * shape_.head_dim / 2);
     sin_.resize(cos_.size());
     for (std::size_t i = 0; i < cos_.size(); ++i) {
@@ -216,7 +220,9 @@ class AttentionCase {
     return shape_.num_layers * num_blocks_ * ops.kv_layer_block_bytes(shape_);
   }
   std::int64_t qkv_columns() const { return (num_heads_ + 2 * shape_.num_kv_heads) * shape_.head_dim; }
-  OpsLimits limits() const { return {.max_tokens = 400, .max_features = 16, .num_heads = num_heads_, .kv = shape_}; }
+  OpsLimits limits() const {
+    return {.max_tokens = 400, .max_features = 16, .num_heads = num_heads_, .kv = shape_};
+  }
 
   static constexpr int kSequences = 4;
   static constexpr std::int64_t kMaxContext = 400;

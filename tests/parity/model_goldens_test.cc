@@ -1,7 +1,7 @@
-// Logits and greedy tokens of whole models against those of transformers (tests/data/README.md): three random checkpoints
-// that cover the spellings and families, and the BF16 original of the bundled model. The reference backend with float
-// weights must agree to rounding; the CPU backend to what BF16 operands allow. Prints the largest error and the share of
-// positions with the same most likely token.
+// Logits and greedy tokens of whole models against those of transformers (tests/data/README.md): three random
+// checkpoints that cover the spellings and families, and the BF16 original of the bundled model. The
+// reference backend with float weights must agree to rounding; the CPU backend to what BF16 operands allow.
+// Prints the largest error and the share of positions with the same most likely token.
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -42,9 +42,11 @@ class Solo {
   }
   // Logits after tokens [first, first + count) of `tokens`, whose predecessors were computed before.
   std::vector<float> logits(std::span<const std::int32_t> tokens, std::int32_t first, std::int32_t count) {
-    const std::int32_t used = (first + count + runner_.options().block_size - 1) / runner_.options().block_size;
-    const schedule::ScheduledSequence part{schedule::SequenceId(1), first, count, /*samples=*/true,
-                                           tokens.subspan(first, count), std::span(blocks_).first(used)};
+    const std::int32_t used =
+        (first + count + runner_.options().block_size - 1) / runner_.options().block_size;
+    const schedule::ScheduledSequence part{
+        schedule::SequenceId(1),       first, count, /*samples=*/true, tokens.subspan(first, count),
+        std::span(blocks_).first(used)};
     const StepSequence sequence{&part, {}, &greedy_};
     const tensor::View view = runner_.compute({&sequence, 1});
     return {view.row(0), view.row(0) + view.cols};
@@ -54,7 +56,8 @@ class Solo {
     std::vector<float> last = logits(tokens, 0, static_cast<std::int32_t>(prompt));
     while (true) {
       tokens.push_back(argmax(last));
-      if (tokens.size() == prompt + count) return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt), tokens.end()};
+      if (tokens.size() == prompt + count)
+        return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt), tokens.end()};
       last = logits(tokens, static_cast<std::int32_t>(tokens.size()) - 1, 1);
     }
   }
@@ -75,8 +78,8 @@ struct Agreement {
     }
   }
   void print(const std::string& model, const std::string& backend) const {
-    fmt::print("{:<18} {:<34} max abs error {:.2e}, top-1 {}/{}, greedy {}/{}\n", model, backend, max_error, same_top,
-               positions, same_greedy, greedy_tokens);
+    fmt::print("{:<18} {:<34} max abs error {:.2e}, top-1 {}/{}, greedy {}/{}\n", model, backend, max_error,
+               same_top, positions, same_greedy, greedy_tokens);
   }
 };
 
@@ -89,7 +92,8 @@ std::unique_ptr<Runner> load(const std::string& directory, bool reference, const
   options.max_model_len = 128;
   options.num_kv_blocks = 8;
   if (reference) options.float_format = kernels::WeightFormat::kF32;
-  auto ops = reference ? kernels::make_reference_ops() : kernels::make_cpu_ops({.threads = 2, .deterministic = false, .isa = isa});
+  auto ops = reference ? kernels::make_reference_ops()
+                       : kernels::make_cpu_ops({.threads = 2, .deterministic = false, .isa = isa});
   auto runner = Runner::load(*checkpoint, std::move(ops), options, nullptr);
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   return std::move(runner).value();
@@ -103,12 +107,14 @@ Agreement compare_tiny(Runner& runner, const SafetensorsFile& golden) {
     const auto ids = read<std::int32_t>(golden, prefix + "ids");
     const auto expected = read<float>(golden, prefix + "logits");
     const std::size_t vocab = expected.size() / ids.size();
-    for (std::size_t position = 0; position < ids.size(); ++position) {  // one token at a time, through the cache
+    for (std::size_t position = 0; position < ids.size();
+         ++position) {  // one token at a time, through the cache
       const std::vector<float> actual = solo.logits(ids, static_cast<std::int32_t>(position), 1);
       const std::span<const float> want = std::span(expected).subspan(position * vocab, vocab);
       EXPECT_EQ(actual.size(), vocab);
       for (std::size_t i = 0; i < vocab; ++i)
-        agreement.max_error = std::max(agreement.max_error, std::abs(static_cast<double>(actual[i]) - want[i]));
+        agreement.max_error =
+            std::max(agreement.max_error, std::abs(static_cast<double>(actual[i]) - want[i]));
       ++agreement.positions;
       agreement.same_top += argmax(actual) == argmax(want) ? 1 : 0;
     }
@@ -130,12 +136,16 @@ Agreement compare_nano(Runner& runner, const SafetensorsFile& golden) {
     const auto n = static_cast<std::int32_t>(ids.size());
     for (int k = 0; k < 4; ++k) {
       const std::int32_t position = n - 4 + k;
-      const std::vector<float> actual = k == 0 ? solo.logits(ids, 0, position + 1) : solo.logits(ids, position, 1);
+      const std::vector<float> actual =
+          k == 0 ? solo.logits(ids, 0, position + 1) : solo.logits(ids, position, 1);
       const std::size_t stride = sampled.size() / 4;
       for (std::size_t i = 0; i < stride; ++i)
-        agreement.max_error = std::max(agreement.max_error, std::abs(static_cast<double>(actual[37 * i]) - sampled[k * stride + i]));
+        agreement.max_error = std::max(
+            agreement.max_error, std::abs(static_cast<double>(actual[37 * i]) - sampled[k * stride + i]));
       for (int i = 0; i < 64; ++i)
-        agreement.max_error = std::max(agreement.max_error, std::abs(static_cast<double>(actual[top_ids[k * 64 + i]]) - top_logits[k * 64 + i]));
+        agreement.max_error =
+            std::max(agreement.max_error,
+                     std::abs(static_cast<double>(actual[top_ids[k * 64 + i]]) - top_logits[k * 64 + i]));
       ++agreement.positions;
       agreement.same_top += argmax(actual) == top_ids[k * 64] ? 1 : 0;
     }
@@ -181,7 +191,8 @@ TEST_P(ModelGoldens, CpuAgreesToBfloat16) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, ModelGoldens, ::testing::Values("hy-1.8b-like", "hy-7b-like", "hy-odd-spelling"),
+INSTANTIATE_TEST_SUITE_P(Checkpoints, ModelGoldens,
+                         ::testing::Values("hy-1.8b-like", "hy-7b-like", "hy-odd-spelling"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name)

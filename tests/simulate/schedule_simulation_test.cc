@@ -30,7 +30,7 @@ std::string run_episode(Simulation& simulation, std::int32_t steps) {
 }
 
 TEST(Simulation, KeepsEveryPromise) {
-  const std::int64_t steps = from_environment("PAGODA_SIMULATION_STEPS", 100000);
+  const std::int64_t steps = from_environment("PAGODA_SIMULATION_STEPS", 1000000);
   const std::int64_t seed = from_environment("PAGODA_SIMULATION_SEED", 1);
   Random random(static_cast<std::uint64_t>(seed));
   Totals totals;

@@ -17,7 +17,9 @@ std::int64_t tile_rows(std::int64_t num_heads, const KvShape& shape) {
   return std::max(kQueryRows, num_heads / shape.num_kv_heads);
 }
 std::size_t query_stride(std::int64_t head_dim) { return round_up(head_dim * sizeof(float)); }
-std::size_t staging_bytes(std::int64_t head_dim) { return kKvTile / kPanelColumns * head_dim / 2 * kPanelRowBytes; }
+std::size_t staging_bytes(std::int64_t head_dim) {
+  return kKvTile / kPanelColumns * head_dim / 2 * kPanelRowBytes;
+}
 
 }  // namespace
 
@@ -48,7 +50,11 @@ AttentionScratch::AttentionScratch(std::byte* memory, const AttentionArgs& args,
 
 AttentionPlan::AttentionPlan(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
                              std::span<const SequenceSlice> sequences)
-    : args_(args), cache_(cache), layer_(layer), sequences_(sequences), layout_(cache.shape),
+    : args_(args),
+      cache_(cache),
+      layer_(layer),
+      sequences_(sequences),
+      layout_(cache.shape),
       group_(args.num_heads / cache.shape.num_kv_heads),
       tokens_per_tile_(static_cast<std::int32_t>(std::max<std::int64_t>(1, kQueryRows / group_))) {
   for (const SequenceSlice& sequence : sequences)
@@ -72,10 +78,12 @@ const std::byte* AttentionPlan::block_of(const Tile& tile, std::int64_t position
   return cache_.block(layer_, tile.sequence->block_table[position / cache_.shape.block_size]);
 }
 
-void AttentionPlan::load_queries(const Tile& tile, const PanelKernels& kernels, AttentionScratch& scratch) const {
+void AttentionPlan::load_queries(const Tile& tile, const PanelKernels& kernels,
+                                 AttentionScratch& scratch) const {
   const std::int64_t head_dim = cache_.shape.head_dim;
   for (std::int32_t i = 0; i < tile.num_queries; ++i) {
-    const float* q = args_.q.row(tile.sequence->first_row + tile.first_query + i) + tile.head * group_ * head_dim;
+    const float* q =
+        args_.q.row(tile.sequence->first_row + tile.first_query + i) + tile.head * group_ * head_dim;
     for (std::int64_t h = 0; h < group_; ++h) {
       std::byte* out = scratch.q + (i * group_ + h) * scratch.q_stride;
       if (kernels.bf16_takes_bf16)
@@ -99,8 +107,8 @@ const std::byte* AttentionPlan::join_keys(const Tile& tile, std::int64_t positio
 }
 
 // scores[rows, tokens] = q k^T for the cache positions [first, first + tokens), all panels side by side.
-void AttentionPlan::score(const Tile& tile, std::int64_t first, std::int64_t tokens, const PanelKernels& kernels,
-                          AttentionScratch& scratch) const {
+void AttentionPlan::score(const Tile& tile, std::int64_t first, std::int64_t tokens,
+                          const PanelKernels& kernels, AttentionScratch& scratch) const {
   const std::byte* panels[kKvTile / kPanelColumns];
   PanelArgs args;
   args.a = scratch.q;
@@ -123,8 +131,8 @@ void AttentionPlan::score(const Tile& tile, std::int64_t first, std::int64_t tok
 }
 
 // out[rows, head_dim] += p v for the cache positions [first, first + tokens).
-void AttentionPlan::weigh_values(const Tile& tile, std::int64_t first, std::int64_t tokens, const PanelKernels& kernels,
-                                 AttentionScratch& scratch) const {
+void AttentionPlan::weigh_values(const Tile& tile, std::int64_t first, std::int64_t tokens,
+                                 const PanelKernels& kernels, AttentionScratch& scratch) const {
   const std::int64_t block_size = cache_.shape.block_size;
   const std::int64_t segment_tokens = std::min(block_size, kKvTile);
   const std::byte* segments[kKvTile / 8];
@@ -170,7 +178,8 @@ void AttentionPlan::run(std::size_t item, const PanelKernels& kernels, Attention
   std::fill_n(scratch.max, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(scratch.total, rows, 0.0f);
   // Tokens that the first and the last query of the tile see.
-  const std::int64_t first_visible = tile.sequence->context - tile.sequence->num_queries + tile.first_query + 1;
+  const std::int64_t first_visible =
+      tile.sequence->context - tile.sequence->num_queries + tile.first_query + 1;
   const std::int64_t last_visible = first_visible + tile.num_queries - 1;
   for (std::int64_t first = 0; first < last_visible; first += kKvTile) {
     const std::int64_t tokens = std::min(kKvTile, last_visible - first);

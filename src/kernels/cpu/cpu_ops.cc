@@ -12,17 +12,21 @@
 
 namespace pagoda::kernels {
 
-std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options) { return std::make_unique<cpu::CpuOps>(options); }
+std::unique_ptr<Ops> make_cpu_ops(const CpuOptions& options) {
+  return std::make_unique<cpu::CpuOps>(options);
+}
 
 namespace cpu {
 namespace {
 
 constexpr std::size_t kLine = 64;
 
-std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::size_t round_up(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
-// Bytes of one converted input row. The odd number of cache lines keeps rows of a power-of-two width out of each
-// other's L1 sets: with 4096-byte rows, the 12 rows of a tile would share one 8-way set.
+// Bytes of one converted input row. The odd number of cache lines keeps rows of a power-of-two width out of
+// each other's L1 sets: with 4096-byte rows, the 12 rows of a tile would share one 8-way set.
 std::size_t input_stride(std::int64_t max_features, bool bf16) {
   const std::size_t values = round_up(max_features, kAmxGroupMultiple * kInt8Group);
   const std::size_t lines = round_up(values * (bf16 ? 2 : 4), kLine) / kLine;
@@ -88,7 +92,8 @@ void CpuOps::gather_rows(tensor::View x, std::span<const std::int32_t> rows, ten
 void CpuOps::rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
                                std::span<const SequenceSlice> sequences) {
   threads_.run(args.qkv.rows, row_chunk(args.qkv.rows), [&](std::size_t begin, std::size_t end, int) {
-    rope_and_write_rows(args, cache, layer, sequences, static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end));
+    rope_and_write_rows(args, cache, layer, sequences, static_cast<std::int32_t>(begin),
+                        static_cast<std::int32_t>(end));
   });
 }
 

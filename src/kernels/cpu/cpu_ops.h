@@ -1,5 +1,6 @@
 #pragma once
-// The CPU backend: state shared by its operators. One instance per model; not thread-safe, forks over its own pool.
+// The CPU backend: state shared by its operators. One instance per model; not thread-safe, forks over its own
+// pool.
 
 #include <vector>
 
@@ -41,8 +42,8 @@ class CpuOps final : public Ops {
 
   Isa isa_;
   base::ThreadPool threads_;
-  tensor::Buffer input_scratch_;      // [max rows, widest input] in the kernel's format
-  std::size_t input_stride_ = 0;      // bytes
+  tensor::Buffer input_scratch_;  // [max rows, widest input] in the kernel's format
+  std::size_t input_stride_ = 0;  // bytes
   std::int64_t input_rows_ = 0;
   tensor::Buffer row_scales_;         // float [max rows]
   tensor::Buffer attention_scratch_;  // [threads, attention_stride_]

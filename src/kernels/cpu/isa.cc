@@ -1,6 +1,8 @@
 #include "kernels/cpu/isa.h"
 
 #include <hwy/highway.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -18,9 +20,21 @@ void restrict_highway(const std::string& wanted) {
   hwy::SetSupportedTargetsForTest(targets);
 }
 
+// CPUID leaf 7: EDX bits 22 (AMX-BF16), 24 (AMX-TILE), 25 (AMX-INT8); then permission for the tile state.
+bool amx_available() {
+  unsigned eax = 7, ebx, ecx = 0, edx;
+  asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+  constexpr unsigned kWanted = (1u << 22) | (1u << 24) | (1u << 25);
+  if ((edx & kWanted) != kWanted) return false;
+  constexpr int kArchReqXcompPerm = 0x1023;
+  constexpr int kXfeatureTileData = 18;
+  return ::syscall(SYS_arch_prctl, kArchReqXcompPerm, kXfeatureTileData) == 0;
+}
+
 }  // namespace
 
 Isa select_isa(const std::string& wanted, bool deterministic) {
+  __builtin_cpu_init();
   CHECK(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("aes"));  // any x86-64 since 2010
   restrict_highway(wanted);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
@@ -28,26 +42,27 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   isa.small = generic_kernels();
   isa.name = isa.small.name;
   const bool highway_only = wanted == "sse4" || wanted == "avx2" || wanted == "avx512";
-  if (!highway_only) {
-    const PanelKernels avx512 = avx512_kernels();
-    if (avx512.bf16 != nullptr) {
-      isa.small.bf16 = avx512.bf16;
-      isa.small.bf16_takes_bf16 = true;
-      isa.small.panels_at_once = avx512.panels_at_once;
-      isa.name += "+bf16";
-    }
-    if (avx512.int8 != nullptr) {
-      isa.small.int8 = avx512.int8;
-      isa.small.panels_at_once = avx512.panels_at_once;
-      isa.name += "+vnni";
-    }
+  const bool avx512 = !highway_only && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (avx512 && __builtin_cpu_supports("avx512bf16")) {
+    isa.small.bf16 = avx512_bf16_panels;
+    isa.small.bf16_takes_bf16 = true;
+    isa.small.panels_at_once = avx512_panels_at_once;
+    isa.name += "+bf16";
+  }
+  if (avx512 && __builtin_cpu_supports("avx512vnni")) {
+    isa.small.int8 = avx512_int8_panels;
+    isa.small.panels_at_once = avx512_panels_at_once;
+    isa.name += "+vnni";
   }
   isa.large = isa.small;
-  const PanelKernels amx = amx_kernels();
   // Rows of A must have one type for both kernels, so AMX comes with AVX-512 BF16 or not at all.
-  const bool amx_wanted = wanted.empty() || wanted == "amx";
-  if (amx_wanted && !deterministic && amx.bf16 != nullptr && isa.small.bf16_takes_bf16) {
-    isa.large = amx;
+  const bool amx_wanted = !deterministic && (wanted.empty() || wanted == "amx");
+  static const bool amx = amx_available();
+  if (amx_wanted && amx && isa.small.bf16_takes_bf16) {
+    isa.large.bf16 = amx_bf16_panels;
+    isa.large.int8 = amx_int8_panels;
+    isa.large.panels_at_once = [](std::int64_t) -> std::int64_t { return 2; };
     isa.name += "+amx";
   }
   return isa;

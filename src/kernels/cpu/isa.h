@@ -15,8 +15,8 @@ struct Isa {
   const PanelKernels& for_rows(std::int64_t m) const { return m >= kAmxMinRows ? large : small; }
 };
 
-// `wanted` as CpuOptions::isa. Restricts Highway process-wide when it names one of its targets. An ISA the machine lacks
-// falls back to the best below it, which the name tells.
+// `wanted` as CpuOptions::isa. Restricts Highway process-wide when it names one of its targets. An ISA the
+// machine lacks falls back to the best below it, which the name tells.
 Isa select_isa(const std::string& wanted, bool deterministic);
 
 }  // namespace pagoda::kernels::cpu

@@ -8,7 +8,9 @@
 namespace pagoda::kernels::cpu {
 
 KvLayout::KvLayout(const KvShape& shape)
-    : kv_heads_(shape.num_kv_heads), head_dim_(shape.head_dim), width_(std::min(kPanelColumns, shape.block_size)) {
+    : kv_heads_(shape.num_kv_heads),
+      head_dim_(shape.head_dim),
+      width_(std::min(kPanelColumns, shape.block_size)) {
   key_panel_bytes_ = head_dim_ / 2 * width_ * 2 * sizeof(std::uint16_t);
   key_head_bytes_ = shape.block_size / width_ * key_panel_bytes_;
   value_panel_bytes_ = shape.block_size / 2 * kPanelRowBytes;
@@ -16,8 +18,9 @@ KvLayout::KvLayout(const KvShape& shape)
 }
 
 void KvLayout::write_key(std::byte* block, std::int64_t head, std::int64_t offset, const float* key) const {
-  auto* out = reinterpret_cast<std::uint16_t*>(block + head * key_head_bytes_ + offset / width_ * key_panel_bytes_) +
-              offset % width_ * 2;
+  auto* out =
+      reinterpret_cast<std::uint16_t*>(block + head * key_head_bytes_ + offset / width_ * key_panel_bytes_) +
+      offset % width_ * 2;
   for (std::int64_t d = 0; d < head_dim_; d += 2, out += width_ * 2) {
     out[0] = tensor::to_bfloat16(key[d]).bits;
     out[1] = tensor::to_bfloat16(key[d + 1]).bits;
@@ -39,7 +42,8 @@ void KvLayout::write_value(std::byte* block, std::int64_t head, std::int64_t off
 void rope_and_write_rows(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
                          std::span<const SequenceSlice> sequences, std::int32_t begin, std::int32_t end) {
   const KvLayout layout(cache.shape);
-  const std::int64_t head_dim = cache.shape.head_dim, half = head_dim / 2, kv_heads = cache.shape.num_kv_heads;
+  const std::int64_t head_dim = cache.shape.head_dim, half = head_dim / 2,
+                     kv_heads = cache.shape.num_kv_heads;
   const auto rotate = [&](float* x, std::int64_t position, const float* norm) {
     rotate_half_row(x, args.cos + position * half, args.sin + position * half, half);
     if (norm != nullptr) rms_norm_row(x, norm, args.eps, head_dim, x);

@@ -1,5 +1,6 @@
 #pragma once
-// Keys and values of a block as panels (cpu/panel.h), BF16, so that both products of attention run on the panel kernels:
+// Keys and values of a block as panels (cpu/panel.h), BF16, so that both products of attention run on the
+// panel kernels:
 //   keys    [kv_heads][block_size / width][head_dim / 2][width tokens][2], width = min(16, block_size)
 //   values  [kv_heads][ceil(head_dim / 16)][block_size / 2][16][2]
 // A lone value of an even position is stored with a zero partner: the pair is read whole.
@@ -32,7 +33,8 @@ class KvLayout {
   }
   void write_key(std::byte* block, std::int64_t head, std::int64_t offset, const float* key) const;
   // `zero_partner`: no token of this step follows in the same pair.
-  void write_value(std::byte* block, std::int64_t head, std::int64_t offset, const float* value, bool zero_partner) const;
+  void write_value(std::byte* block, std::int64_t head, std::int64_t offset, const float* value,
+                   bool zero_partner) const;
 
  private:
   std::int64_t kv_heads_, head_dim_, width_;

@@ -56,7 +56,8 @@ double read_rate(base::ThreadPool& threads, const tensor::Buffer& memory) {
   for (int round = 0; round < 3; ++round) {
     const double seconds = seconds_of([&] {
       threads.run(kBytes / kChunk, 1, [&](std::size_t begin, std::size_t end, int thread) {
-        sums[thread] += HWY_DYNAMIC_DISPATCH(Read)(memory.data() + begin * kChunk, memory.data() + end * kChunk);
+        sums[thread] +=
+            HWY_DYNAMIC_DISPATCH(Read)(memory.data() + begin * kChunk, memory.data() + end * kChunk);
       });
     });
     best = std::max(best, static_cast<double>(kBytes) / seconds);
@@ -124,7 +125,8 @@ struct CpuLimitMeter::State {
 CpuLimitMeter::CpuLimitMeter(const CpuOptions& options)
     : state_(new State{base::ThreadPool(options.threads), cpu::select_isa(options.isa, options.deterministic),
                        tensor::Buffer(tensor::MemoryTag::kStaging, cpu::kBytes)}) {
-  std::fill_n(state_->memory.as<std::uint64_t>(), cpu::kBytes / sizeof(std::uint64_t), 1);  // pages that exist
+  std::fill_n(state_->memory.as<std::uint64_t>(), cpu::kBytes / sizeof(std::uint64_t),
+              1);  // pages that exist
 }
 
 CpuLimitMeter::~CpuLimitMeter() = default;

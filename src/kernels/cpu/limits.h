@@ -13,8 +13,8 @@ class CpuLimitMeter {
   explicit CpuLimitMeter(const CpuOptions& options);
   ~CpuLimitMeter();
 
-  // All threads streaming through memory larger than any cache; some 50 ms. On a machine shared with others this changes
-  // from second to second: measure right beside what is compared with it.
+  // All threads streaming through memory larger than any cache; some 50 ms. On a machine shared with others
+  // this changes from second to second: measure right beside what is compared with it.
   double read_bytes_per_second();
   // All threads multiplying panels that stay in L1.
   double bf16_operations_per_second();

@@ -1,5 +1,5 @@
-// out (+)= x W^T over packed panels. Floor at batch 1: the bytes of W at read bandwidth; at batch 512: 2 m n k operations
-// at the rate of VDPBF16PS / VPDPBUSD / AMX (pagoda bench prints both).
+// out (+)= x W^T over packed panels. Floor at batch 1: the bytes of W at read bandwidth; at batch 512: 2 m n
+// k operations at the rate of VDPBF16PS / VPDPBUSD / AMX (pagoda bench prints both).
 
 #include <algorithm>
 #include <cstring>
@@ -12,13 +12,14 @@
 namespace pagoda::kernels::cpu {
 namespace {
 
-// Shares of panels a thread: enough that a thread which loses its core for a moment does not hold up the others,
-// few enough that each share streams a long stretch of memory.
+// Shares of panels a thread: enough that a thread which loses its core for a moment does not hold up the
+// others, few enough that each share streams a long stretch of memory.
 constexpr std::int64_t kSharesPerThread = 8;
 
 }  // namespace
 
-// Rounds x to what the kernel multiplies with. Padding up to whole groups is zero (128 for INT8, which stands for zero).
+// Rounds x to what the kernel multiplies with. Padding up to whole groups is zero (128 for INT8, which stands
+// for zero).
 CpuOps::Operand CpuOps::convert_input(tensor::View x, const Weight& weight, const PanelKernels& kernels) {
   const bool int8 = weight.format == WeightFormat::kInt8;
   const std::int64_t padded = packed_groups(weight.format, x.cols) * (int8 ? kInt8Group : kBf16Group);

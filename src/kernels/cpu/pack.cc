@@ -10,17 +10,21 @@
 namespace pagoda::kernels::cpu {
 namespace {
 
-std::int64_t group_size(WeightFormat format) { return format == WeightFormat::kInt8 ? kInt8Group : kBf16Group; }
+std::int64_t group_size(WeightFormat format) {
+  return format == WeightFormat::kInt8 ? kInt8Group : kBf16Group;
+}
 
-void pack_bf16_row(const WeightSource& source, std::int64_t row, std::vector<float>& scratch, std::uint16_t* panel) {
+void pack_bf16_row(const WeightSource& source, std::int64_t row, std::vector<float>& scratch,
+                   std::uint16_t* panel) {
   source.row_f32(row, scratch.data());
   const std::int64_t lane = row % kPanelColumns;
   for (std::int64_t k = 0; k < source.in_features; ++k)
-    panel[(k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group] = tensor::to_bfloat16(scratch[k]).bits;
+    panel[(k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group] =
+        tensor::to_bfloat16(scratch[k]).bits;
 }
 
-void pack_int8_row(const WeightSource& source, std::int64_t row, std::vector<std::int8_t>& scratch, std::int8_t* panel,
-                   Weight& weight) {
+void pack_int8_row(const WeightSource& source, std::int64_t row, std::vector<std::int8_t>& scratch,
+                   std::int8_t* panel, Weight& weight) {
   source.row_int8(row, scratch.data(), weight.scales.as<float>() + row);
   const std::int64_t lane = row % kPanelColumns;
   std::int32_t sum = 0;
@@ -40,7 +44,9 @@ std::int64_t packed_groups(WeightFormat format, std::int64_t in_features) {
   return (groups + kAmxGroupMultiple - 1) / kAmxGroupMultiple * kAmxGroupMultiple;
 }
 
-std::int64_t packed_panels(std::int64_t out_features) { return (out_features + kPanelColumns - 1) / kPanelColumns; }
+std::int64_t packed_panels(std::int64_t out_features) {
+  return (out_features + kPanelColumns - 1) / kPanelColumns;
+}
 
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
   CHECK(source.format == WeightFormat::kBF16 || source.format == WeightFormat::kInt8);
@@ -84,7 +90,8 @@ void unpack_row(const Weight& weight, std::int64_t row, float* out) {
   } else {
     const auto* halves = reinterpret_cast<const std::uint16_t*>(panel);
     for (std::int64_t k = 0; k < weight.in_features; ++k)
-      out[k] = tensor::to_float({halves[(k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group]});
+      out[k] =
+          tensor::to_float({halves[(k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group]});
   }
 }
 

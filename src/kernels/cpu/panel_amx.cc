@@ -1,14 +1,10 @@
-// Panels by AMX tiles (Sapphire Rapids and later), for prefill and large batches. Compiled with AMX; called only where
-// CPU and kernel allow it (Linux hands out the tile registers on request).
+// Panels by AMX tiles (Sapphire Rapids and later), for prefill and large batches. Compiled with AMX; called
+// only where CPU and kernel allow it (Linux hands out the tile registers on request).
 //
-// Eight tiles of 16 rows x 64 bytes: C 2 x 2 in tiles 0..3, A in 4 and 5, B in 6 and 7, so that every load of A or B
-// feeds two multiplications. A B tile is 16 rows of a panel as they lie in memory.
+// Eight tiles of 16 rows x 64 bytes: C 2 x 2 in tiles 0..3, A in 4 and 5, B in 6 and 7, so that every load of
+// A or B feeds two multiplications. A B tile is 16 rows of a panel as they lie in memory.
 
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <algorithm>
 
 #include "kernels/cpu/panel.h"
 
@@ -57,7 +53,8 @@ struct Int8 {
     _tile_dpbusd(2, 5, 6);
     _tile_dpbusd(3, 5, 7);
   }
-  static __m512 finish(const PanelArgs& p, const void* sums, std::int64_t row, std::int64_t column, __mmask16 mask) {
+  static __m512 finish(const PanelArgs& p, const void* sums, std::int64_t row, std::int64_t column,
+                       __mmask16 mask) {
     const __m512i exact =
         _mm512_sub_epi32(_mm512_loadu_si512(sums), _mm512_maskz_loadu_epi32(mask, p.column_offset + column));
     const __m512 scale =
@@ -67,12 +64,14 @@ struct Int8 {
 };
 
 template <typename Dot>
-void store(const PanelArgs& p, const float (&sums)[kTileRows][kPanelColumns], std::int64_t row, std::int64_t panel) {
+void store(const PanelArgs& p, const float (&sums)[kTileRows][kPanelColumns], std::int64_t row,
+           std::int64_t panel) {
   if (panel >= p.panels) return;
   const std::int64_t first = panel * kPanelColumns;
   const std::int64_t valid = p.columns - first;
   const __mmask16 mask = valid >= kPanelColumns ? 0xffff : static_cast<__mmask16>((1u << valid) - 1);
-  for (std::int64_t i = 0; i < std::min(kTileRows, p.m - row); ++i) {
+  const std::int64_t rows = p.m - row < kTileRows ? p.m - row : kTileRows;
+  for (std::int64_t i = 0; i < rows; ++i) {
     float* c = p.c + (row + i) * p.c_stride + first;
     __m512 value = Dot::finish(p, sums[i], row + i, first, mask);
     if (p.accumulate) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, c));
@@ -87,7 +86,8 @@ void run(const PanelArgs& p) {
   alignas(64) float sums[4][kTileRows][kPanelColumns];
   for (std::int64_t panel = 0; panel < p.panels; panel += 2) {
     const std::byte* b = p.segments[0] + panel * p.panel_stride;
-    const std::byte* b_next = panel + 1 < p.panels ? b + p.panel_stride : b;  // an odd panel is computed twice
+    const std::byte* b_next =
+        panel + 1 < p.panels ? b + p.panel_stride : b;  // an odd panel is computed twice
     for (std::int64_t row = 0; row < p.m; row += 2 * kTileRows) {
       const char* a_low = a + row * p.a_stride;
       const char* a_high = row + kTileRows < p.m ? a_low + kTileRows * p.a_stride : a_low;
@@ -116,29 +116,9 @@ void run(const PanelArgs& p) {
   }
 }
 
-// CPUID leaf 7: EDX bits 22 (AMX-BF16), 24 (AMX-TILE), 25 (AMX-INT8); then permission for the tile state.
-bool amx_available() {
-  unsigned eax = 7, ebx, ecx = 0, edx;
-  asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-  constexpr unsigned kWanted = (1u << 22) | (1u << 24) | (1u << 25);
-  if ((edx & kWanted) != kWanted) return false;
-  constexpr int kArchReqXcompPerm = 0x1023;
-  constexpr int kXfeatureTileData = 18;
-  return ::syscall(SYS_arch_prctl, kArchReqXcompPerm, kXfeatureTileData) == 0;
-}
-
 }  // namespace
 
-PanelKernels amx_kernels() {
-  PanelKernels kernels{};
-  static const bool available = amx_available();
-  if (!available) return kernels;
-  kernels.name = "amx";
-  kernels.bf16 = run<Bf16>;
-  kernels.bf16_takes_bf16 = true;
-  kernels.int8 = run<Int8>;
-  kernels.panels_at_once = [](std::int64_t) -> std::int64_t { return 2; };
-  return kernels;
-}
+void amx_bf16_panels(const PanelArgs& args) { run<Bf16>(args); }
+void amx_int8_panels(const PanelArgs& args) { run<Int8>(args); }
 
 }  // namespace pagoda::kernels::cpu

@@ -1,9 +1,9 @@
 // Panels by VDPBF16PS and VPDPBUSD. Compiled with those instruction sets; called only where the CPU has them.
 //
-// A tile of MR rows and NP panels keeps MR * NP accumulators in registers (at most 24 of 32) while k runs through; per
-// group it loads NP panel rows and broadcasts MR pairs. 12 x 2 is bound by the multipliers on Zen 4 (one 512-bit
-// VDPBF16PS a cycle against 14 loads for 24 of them); for few rows more panels run side by side, which hides the latency
-// of the multiply (6 cycles) and gives the prefetchers several streams.
+// A tile of MR rows and NP panels keeps MR * NP accumulators in registers (at most 24 of 32) while k runs
+// through; per group it loads NP panel rows and broadcasts MR pairs. 12 x 2 is bound by the multipliers on
+// Zen 4 (one 512-bit VDPBF16PS a cycle against 14 loads for 24 of them); for few rows more panels run side by
+// side, which hides the latency of the multiply (6 cycles) and gives the prefetchers several streams.
 
 #include <immintrin.h>
 
@@ -11,8 +11,6 @@
 
 namespace pagoda::kernels::cpu {
 namespace {
-
-constexpr int kMaxRows = 12;
 
 struct Bf16Dot {
   using Accumulator = __m512;
@@ -22,7 +20,9 @@ struct Bf16Dot {
   static Accumulator dot(Accumulator sum, std::int32_t a, __m512i b) {
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(a), (__m512bh)b);
   }
-  static __m512 finish(const PanelArgs&, Accumulator sum, std::int64_t, std::int64_t, __mmask16) { return sum; }
+  static __m512 finish(const PanelArgs&, Accumulator sum, std::int64_t, std::int64_t, __mmask16) {
+    return sum;
+  }
 };
 
 struct Int8Dot {
@@ -31,10 +31,11 @@ struct Int8Dot {
   static Accumulator dot(Accumulator sum, std::int32_t a, __m512i b) {
     return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(a), b);
   }
-  static __m512 finish(const PanelArgs& p, Accumulator sum, std::int64_t row, std::int64_t column, __mmask16 mask) {
+  static __m512 finish(const PanelArgs& p, Accumulator sum, std::int64_t row, std::int64_t column,
+                       __mmask16 mask) {
     const __m512i offset = _mm512_maskz_loadu_epi32(mask, p.column_offset + column);
-    const __m512 scale = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p.column_scale + column),
-                                       _mm512_set1_ps(p.row_scale[row]));
+    const __m512 scale =
+        _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p.column_scale + column), _mm512_set1_ps(p.row_scale[row]));
     return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, offset)), scale);
   }
 };
@@ -79,15 +80,15 @@ void tile(const PanelArgs& p, std::int64_t row, std::int64_t panel) {
     }
 }
 
-// The panels of one column of tiles: rows in equal shares of at most kMaxRows.
+// The panels of one column of tiles: rows in equal shares of at most kAvx512Rows.
 template <typename Dot, int NP>
 void rows_of_tiles(const PanelArgs& p, std::int64_t panel, std::int64_t tiles) {
   std::int64_t row = 0;
   for (std::int64_t t = 0; t < tiles; ++t) {
     const std::int64_t rows = (p.m - row) / (tiles - t);
     switch (rows) {
-#define PAGODA_ROWS(MR)                                \
-  case MR:                                             \
+#define PAGODA_ROWS(MR)                                            \
+  case MR:                                                         \
     if constexpr (MR * NP <= 24) tile<Dot, MR, NP>(p, row, panel); \
     break;
       PAGODA_ROWS(1)
@@ -108,18 +109,11 @@ void rows_of_tiles(const PanelArgs& p, std::int64_t panel, std::int64_t tiles) {
   }
 }
 
-std::int64_t tiles_of(std::int64_t m) { return (m + kMaxRows - 1) / kMaxRows; }
-
-std::int64_t panels_at_once(std::int64_t m) {
-  const std::int64_t rows = (m + tiles_of(m) - 1) / tiles_of(m);  // of the largest tile
-  return rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
-}
-
 template <typename Dot>
 void run(const PanelArgs& p) {
   if (p.m <= 0) return;
-  const std::int64_t tiles = tiles_of(p.m);
-  const std::int64_t width = panels_at_once(p.m);
+  const std::int64_t tiles = (p.m + kAvx512Rows - 1) / kAvx512Rows;
+  const std::int64_t width = avx512_panels_at_once(p.m);
   std::int64_t panel = 0;
   while (panel < p.panels) {
     const std::int64_t left = p.panels - panel;
@@ -141,21 +135,7 @@ void run(const PanelArgs& p) {
 
 }  // namespace
 
-PanelKernels avx512_kernels() {
-  PanelKernels kernels{};
-  __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) return kernels;
-  kernels.panels_at_once = panels_at_once;
-  if (__builtin_cpu_supports("avx512bf16")) {
-    kernels.name = "avx512-bf16";
-    kernels.bf16 = run<Bf16Dot>;
-    kernels.bf16_takes_bf16 = true;
-  }
-  if (__builtin_cpu_supports("avx512vnni")) {
-    if (kernels.name == nullptr) kernels.name = "avx512-vnni";
-    kernels.int8 = run<Int8Dot>;
-  }
-  return kernels;
-}
+void avx512_bf16_panels(const PanelArgs& args) { run<Bf16Dot>(args); }
+void avx512_int8_panels(const PanelArgs& args) { run<Int8Dot>(args); }
 
 }  // namespace pagoda::kernels::cpu

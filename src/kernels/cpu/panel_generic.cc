@@ -1,8 +1,10 @@
-// Panels in Highway: float FMA on BF16 weights (A is float), integer multiply-add on INT8 weights. Compiled once per
-// instruction set and chosen at run time; the kernels of AVX-512's BF16 and VNNI are in panel_avx512.cc.
+// Panels in Highway: float FMA on BF16 weights (A is float), integer multiply-add on INT8 weights. Compiled
+// once per instruction set and chosen at run time; the kernels of AVX-512's BF16 and VNNI are in
+// panel_avx512.cc.
 //
-// BF16: a 32-bit lane holds two consecutive k of one column; the low one is (lane << 16), the high one (lane & ~0xffff).
-// INT8: a lane holds four; taken apart into 16-bit pairs (even and odd bytes), which multiply with pairs of A exactly.
+// BF16: a 32-bit lane holds two consecutive k of one column; the low one is (lane << 16), the high one (lane
+// & ~0xffff). INT8: a lane holds four; taken apart into 16-bit pairs (even and odd bytes), which multiply
+// with pairs of A exactly.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/panel_generic.cc"
@@ -31,9 +33,12 @@ constexpr int kMaxRows = kVectors == 1 ? 8 : kVectors == 2 ? 4 : 2;
 struct Bf16Dot {
   using Sum = hn::Vec<decltype(kF32)>;
   static constexpr std::size_t kGroupBytes = 8;  // two floats of A
-  static HWY_INLINE Sum start(const PanelArgs& p, const float* c) { return p.chain ? hn::LoadU(kF32, c) : hn::Zero(kF32); }
+  static HWY_INLINE Sum start(const PanelArgs& p, const float* c) {
+    return p.chain ? hn::LoadU(kF32, c) : hn::Zero(kF32);
+  }
   template <int MR>
-  static HWY_INLINE void step(Sum (&sum)[MR][kVectors], const char* a, std::size_t stride, const std::byte* b) {
+  static HWY_INLINE void step(Sum (&sum)[MR][kVectors], const char* a, std::size_t stride,
+                              const std::byte* b) {
     for (int j = 0; j < kVectors; ++j) {
       const auto lanes = hn::LoadU(kU32, reinterpret_cast<const std::uint32_t*>(b) + j * kLanes);
       const auto low = hn::BitCast(kF32, hn::ShiftLeft<16>(lanes));
@@ -46,7 +51,9 @@ struct Bf16Dot {
       }
     }
   }
-  static HWY_INLINE Sum finish(const PanelArgs&, Sum sum, std::int64_t, const float*, const std::int32_t*) { return sum; }
+  static HWY_INLINE Sum finish(const PanelArgs&, Sum sum, std::int64_t, const float*, const std::int32_t*) {
+    return sum;
+  }
 };
 
 struct Int8Dot {
@@ -54,7 +61,8 @@ struct Int8Dot {
   static constexpr std::size_t kGroupBytes = 4;  // four bytes of A
   static HWY_INLINE Sum start(const PanelArgs&, const float*) { return hn::Zero(kI32); }
   template <int MR>
-  static HWY_INLINE void step(Sum (&sum)[MR][kVectors], const char* a, std::size_t stride, const std::byte* b) {
+  static HWY_INLINE void step(Sum (&sum)[MR][kVectors], const char* a, std::size_t stride,
+                              const std::byte* b) {
     for (int j = 0; j < kVectors; ++j) {
       const auto lanes = hn::LoadU(kI16, reinterpret_cast<const std::int16_t*>(b) + 2 * j * kLanes);
       const auto even = hn::ShiftRight<8>(hn::ShiftLeft<8>(lanes));
@@ -70,8 +78,8 @@ struct Int8Dot {
       }
     }
   }
-  static HWY_INLINE hn::Vec<decltype(kF32)> finish(const PanelArgs& p, Sum sum, std::int64_t row, const float* scale,
-                                                   const std::int32_t* offset) {
+  static HWY_INLINE hn::Vec<decltype(kF32)> finish(const PanelArgs& p, Sum sum, std::int64_t row,
+                                                   const float* scale, const std::int32_t* offset) {
     const auto exact = hn::Sub(sum, hn::LoadU(kI32, offset));
     const auto both = hn::Mul(hn::LoadU(kF32, scale), hn::Set(kF32, p.row_scale[row]));
     return hn::Mul(hn::ConvertTo(kF32, exact), both);
@@ -83,7 +91,8 @@ void Tile(const PanelArgs& p, std::int64_t row, std::int64_t panel) {
   const std::int64_t first = panel * kPanelColumns;
   const std::int64_t valid = std::min<std::int64_t>(p.columns - first, kPanelColumns);
   float* c = p.c + row * p.c_stride + first;
-  float value[kPanelColumns] = {};  // the last panel may be narrower than its registers: C goes through a copy
+  float value[kPanelColumns] =
+      {};  // the last panel may be narrower than its registers: C goes through a copy
   typename Dot::Sum sum[MR][kVectors];
   for (int i = 0; i < MR; ++i) {
     if (p.chain) std::copy_n(c + i * p.c_stride, valid, value);
@@ -103,7 +112,8 @@ void Tile(const PanelArgs& p, std::int64_t row, std::int64_t panel) {
   }
   for (int i = 0; i < MR; ++i) {
     for (int j = 0; j < kVectors; ++j)
-      hn::StoreU(Dot::finish(p, sum[i][j], row + i, scale + j * kLanes, offset + j * kLanes), kF32, value + j * kLanes);
+      hn::StoreU(Dot::finish(p, sum[i][j], row + i, scale + j * kLanes, offset + j * kLanes), kF32,
+                 value + j * kLanes);
     float* out = c + i * p.c_stride;
     for (std::int64_t n = 0; n < valid; ++n) out[n] = p.accumulate ? out[n] + value[n] : value[n];
   }

@@ -92,7 +92,9 @@ void Bf16(const float* x, std::int64_t n, std::uint16_t* out) {
 
 float Quantize(const float* x, std::int64_t n, std::uint8_t* out) {
   Floats largest = hn::Zero(kF32);
-  for_blocks(n, [&](std::int64_t i, std::int64_t count) { largest = hn::Max(largest, hn::Abs(load(x + i, count))); });
+  for_blocks(n, [&](std::int64_t i, std::int64_t count) {
+    largest = hn::Max(largest, hn::Abs(load(x + i, count)));
+  });
   const float max = hn::GetLane(hn::MaxOfLanes(kF32, largest));
   const float inverse = max > 0 ? 127.0f / max : 0.0f;
   for_blocks(n, [&](std::int64_t i, std::int64_t count) {
@@ -112,8 +114,8 @@ void Scale(const float* x, float factor, std::int64_t n, float* out) {
   });
 }
 
-void SoftmaxTile(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max, float* total, float* out,
-                 std::int64_t head_dim) {
+void SoftmaxTile(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max, float* total,
+                 float* out, std::int64_t head_dim) {
   constexpr float kMinus = -std::numeric_limits<float>::infinity();
   if (valid <= 0) {
     std::fill_n(scores, tile, 0.0f);
@@ -121,7 +123,9 @@ void SoftmaxTile(float* scores, std::int64_t tile, std::int64_t valid, float sca
   }
   valid = std::min(valid, tile);
   Floats largest = hn::Set(kF32, kMinus);
-  for_blocks(valid, [&](std::int64_t i, std::int64_t count) { largest = hn::Max(largest, load(scores + i, count, kMinus)); });
+  for_blocks(valid, [&](std::int64_t i, std::int64_t count) {
+    largest = hn::Max(largest, load(scores + i, count, kMinus));
+  });
   const float new_max = std::max(*max, hn::GetLane(hn::MaxOfLanes(kF32, largest)) * scale);
   const Floats shift = hn::Set(kF32, new_max);
   Floats sum = hn::Zero(kF32);
@@ -165,11 +169,13 @@ void bf16_row(const float* x, std::int64_t n, std::uint16_t* out) { HWY_DYNAMIC_
 float quantize_row(const float* x, std::int64_t n, std::uint8_t* out) {
   return HWY_DYNAMIC_DISPATCH(Quantize)(x, n, out);
 }
-void softmax_tile_row(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max, float* total,
-                      float* out, std::int64_t head_dim) {
+void softmax_tile_row(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max,
+                      float* total, float* out, std::int64_t head_dim) {
   HWY_DYNAMIC_DISPATCH(SoftmaxTile)(scores, tile, valid, scale, max, total, out, head_dim);
 }
-void scale_row(const float* x, float factor, std::int64_t n, float* out) { HWY_DYNAMIC_DISPATCH(Scale)(x, factor, n, out); }
+void scale_row(const float* x, float factor, std::int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(Scale)(x, factor, n, out);
+}
 
 }  // namespace pagoda::kernels::cpu
 #endif

@@ -1,6 +1,6 @@
 #pragma once
-// Operations on single rows of floats, in Highway with run-time dispatch. Results do not depend on anything outside the
-// row. Pointers need no alignment.
+// Operations on single rows of floats, in Highway with run-time dispatch. Results do not depend on anything
+// outside the row. Pointers need no alignment.
 
 #include <cstdint>
 
@@ -17,11 +17,11 @@ void bf16_row(const float* x, std::int64_t n, std::uint16_t* out);
 // out = x / scale rounded, + 128, with scale = max|x| / 127; returns the scale (0 for a row of zeros).
 float quantize_row(const float* x, std::int64_t n, std::uint8_t* out);
 
-// One step of the online softmax of one attention row over a tile of `tile` scores, of which the first `valid` (may be
-// 0) count: rescales out [head_dim] and *total to the new maximum and leaves exp(score * scale - max) in `scores`,
-// zero from `valid` on.
-void softmax_tile_row(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max, float* total,
-                      float* out, std::int64_t head_dim);
+// One step of the online softmax of one attention row over a tile of `tile` scores, of which the first
+// `valid` (may be 0) count: rescales out [head_dim] and *total to the new maximum and leaves exp(score *
+// scale - max) in `scores`, zero from `valid` on.
+void softmax_tile_row(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max,
+                      float* total, float* out, std::int64_t head_dim);
 // out = x * factor
 void scale_row(const float* x, float factor, std::int64_t n, float* out);
 

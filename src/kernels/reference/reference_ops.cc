@@ -17,13 +17,15 @@ class ReferenceOps final : public Ops {
  public:
   std::string description() const override { return "reference (float, 1 thread)"; }
 
-  // Row-major float whatever the source format: INT8 rows are dequantised, BF16 ones rounded as they would be stored.
+  // Row-major float whatever the source format: INT8 rows are dequantised, BF16 ones rounded as they would be
+  // stored.
   Weight pack(const WeightSource& source) override {
     Weight weight;
     weight.format = source.format;
     weight.out_features = source.out_features;
     weight.in_features = source.in_features;
-    weight.data = tensor::Buffer(tensor::MemoryTag::kWeights, source.out_features * source.in_features * sizeof(float));
+    weight.data =
+        tensor::Buffer(tensor::MemoryTag::kWeights, source.out_features * source.in_features * sizeof(float));
     std::vector<std::int8_t> integers(source.in_features);
     for (std::int64_t row = 0; row < source.out_features; ++row) {
       float* out = weight.data.as<float>() + row * source.in_features;
@@ -34,7 +36,8 @@ class ReferenceOps final : public Ops {
       } else {
         source.row_f32(row, out);
         if (source.format == WeightFormat::kBF16)
-          for (std::int64_t i = 0; i < source.in_features; ++i) out[i] = tensor::to_float(tensor::to_bfloat16(out[i]));
+          for (std::int64_t i = 0; i < source.in_features; ++i)
+            out[i] = tensor::to_float(tensor::to_bfloat16(out[i]));
       }
     }
     return weight;
@@ -112,7 +115,8 @@ class ReferenceOps final : public Ops {
           std::fill_n(out, head_dim, 0.0f);
           for (std::int32_t p = 0; p < visible; ++p) {
             const float* v = slot(cache, layer, sequence, /*value=*/true, h / group, p);
-            for (std::int64_t d = 0; d < head_dim; ++d) out[d] += static_cast<float>(scores[p] / total) * v[d];
+            for (std::int64_t d = 0; d < head_dim; ++d)
+              out[d] += static_cast<float>(scores[p] / total) * v[d];
           }
         }
   }
@@ -141,8 +145,8 @@ class ReferenceOps final : public Ops {
     for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] * inverse * weight[i];
   }
 
-  static void rotate_and_norm(const RopeArgs& args, std::int32_t position, std::int64_t head_dim, const float* norm,
-                              float* x) {
+  static void rotate_and_norm(const RopeArgs& args, std::int32_t position, std::int64_t head_dim,
+                              const float* norm, float* x) {
     const std::int64_t half = head_dim / 2;
     const float* cos = args.cos + position * half;
     const float* sin = args.sin + position * half;
@@ -159,7 +163,8 @@ class ReferenceOps final : public Ops {
     const std::int64_t block_size = cache.shape.block_size;
     const std::int32_t block = sequence.block_table[position / block_size];
     return reinterpret_cast<float*>(cache.block(layer, block)) +
-           (((value ? cache.shape.num_kv_heads : 0) + head) * block_size + position % block_size) * cache.shape.head_dim;
+           (((value ? cache.shape.num_kv_heads : 0) + head) * block_size + position % block_size) *
+               cache.shape.head_dim;
   }
 };
 
