@@ -158,6 +158,9 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   if (flags.to.empty()) return base::invalid("--to is required: the language to translate into");
   ASSIGN_OR_RETURN(const Lines lines, gather(flags));
   ASSIGN_OR_RETURN(const std::vector<translate::Task> tasks, make_tasks(flags, lines));
+  // Known before the work, not after it; "app" leaves an old file as it is until then.
+  if (!flags.output.empty() && !std::ofstream(flags.output, std::ios::app))
+    return base::invalid("cannot write {}", flags.output);
   ASSIGN_OR_RETURN(const auto engine, load(engine_flags, /*quiet=*/true));
   ASSIGN_OR_RETURN(const translate::TranslatorOptions options,
                    translator_options(flags, engine_flags.model, *engine));

@@ -29,7 +29,7 @@ std::size_t available_memory_bytes();
 
 // "4GiB", "512MiB", "2e9", "1073741824": bytes. Decimal units (GB, MB) are powers of ten.
 base::Result<std::size_t> parse_bytes(const std::string& text);
-// "3.6 GiB"
+// "3.60 GiB", "512.0 MiB"
 std::string format_bytes(std::size_t bytes);
 
 }  // namespace pagoda::execute

@@ -35,6 +35,11 @@ double log_sum_exp(std::span<const float> values) {
   return largest + std::log(sum);
 }
 
+// Ties by token id, so that the order, and with it the draw, is defined.
+constexpr auto likelier = [](const auto& a, const auto& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+};
+
 }  // namespace
 
 std::int32_t argmax(std::span<const float> values) {
@@ -69,8 +74,7 @@ SampledToken Sampler::sample(std::span<float> logits, std::span<const std::int32
       candidates_.push_back({raw[i], static_cast<std::int32_t>(i)});
     const auto count = std::min<std::size_t>(sampling.logprobs, raw.size());
     std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(count),
-                      candidates_.end(),
-                      [](const Candidate& a, const Candidate& b) { return a.logit > b.logit; });
+                      candidates_.end(), likelier);
     for (std::size_t i = 0; i < count; ++i)
       result.top_logprobs.push_back(
           {candidates_[i].token, static_cast<float>(candidates_[i].logit - log_total)});
@@ -91,13 +95,15 @@ void Sampler::penalise(std::span<float> logits, std::span<const std::int32_t> hi
 }
 
 std::int32_t Sampler::draw(std::span<float> logits, std::uint64_t position, const Sampling& sampling) {
+  const float largest = maximum(logits);
+  if (!std::isfinite(largest)) return argmax(logits);  // a broken model: there is nothing to weigh
   candidates_.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    candidates_.push_back({logits[i] / sampling.temperature, static_cast<std::int32_t>(i)});
-  // Ties by token id, so that the order, and with it the draw, is defined.
-  const auto likelier = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  };
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    // The largest becomes 0 before the division, which then cannot overflow. NaN has no place in an order.
+    const float logit = (logits[i] - largest) / sampling.temperature;
+    candidates_.push_back(
+        {std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit, static_cast<std::int32_t>(i)});
+  }
   std::size_t count = candidates_.size();
   if (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < count) {
     count = sampling.top_k;
@@ -108,8 +114,7 @@ std::int32_t Sampler::draw(std::span<float> logits, std::uint64_t position, cons
   std::sort(candidates_.begin(), candidates_.end(), likelier);
   weights_.resize(count);
   double total = 0;
-  for (std::size_t i = 0; i < count; ++i)
-    total += weights_[i] = std::exp(candidates_[i].logit - candidates_[0].logit);
+  for (std::size_t i = 0; i < count; ++i) total += weights_[i] = std::exp(candidates_[i].logit);
   if (sampling.top_p < 1) {
     // The smallest set whose probability reaches top_p; always at least one.
     double kept = 0;

@@ -31,7 +31,8 @@ float quantize_row(const std::vector<float>& row, std::int8_t* out, Errors& erro
   for (const float value : row) largest = std::max(largest, std::abs(value));
   const float scale = largest / 127.0f;
   for (std::size_t i = 0; i < row.size(); ++i) {
-    out[i] = scale > 0 ? static_cast<std::int8_t>(std::lround(row[i] / scale)) : 0;
+    // A scale that is subnormal is rounded so much that quotients may pass 127.
+    out[i] = scale > 0 ? static_cast<std::int8_t>(std::clamp(std::lround(row[i] / scale), -127L, 127L)) : 0;
     const double error = row[i] - static_cast<double>(out[i]) * scale;
     errors.squared_error += error * error;
     errors.squared_weight += static_cast<double>(row[i]) * row[i];
@@ -91,7 +92,8 @@ base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& 
   std::error_code error;
   fs::create_directories(out, error);
   if (error) return base::invalid("cannot create {}: {}", out, error.message());
-  if (fs::exists(fs::path(out) / "config.json")) return base::invalid("{} holds a model already", out);
+  for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
+    if (fs::exists(fs::path(out) / name)) return base::invalid("{} holds a model already ({})", out, name);
 
   Report report;
   Errors errors;
