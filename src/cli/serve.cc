@@ -113,7 +113,7 @@ Verb add_serve(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--served-model-name", flags->served_model_name,
                       "Name of the model for clients; default: the last part of --model");
-  auto engine_flags = add_engine_flags(*command);
+  auto engine_flags = add_engine_flags(*command, /*positional=*/true);
   return [=] {
     const base::Status status = run(*flags, *engine_flags);
     return status.ok() ? 0 : fail(status);
