@@ -164,11 +164,11 @@ base::Status PartFile::append(std::size_t index, std::string_view bytes) {
 }
 
 base::Result<std::uint64_t> PartFile::append_in_order(std::uint64_t offset, std::string_view bytes) {
+  if (offset > bytes_ || bytes.size() > bytes_ - offset)
+    return base::error(base::Code::kInternal, "more bytes than the {} of the file", bytes_);
   std::uint64_t added = 0;
   while (!bytes.empty()) {
     const std::size_t index = static_cast<std::size_t>(offset / piece_bytes_);
-    if (index >= pieces_)
-      return base::error(base::Code::kInternal, "more bytes than the {} of the file", bytes_);
     const ByteRange whole = piece(index), rest = missing(index);
     const std::size_t here =
         static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), whole.end - offset));

@@ -187,8 +187,8 @@ TEST_F(FaultsTest, WrongLengthsAndRangesAreNotBelieved) {
 
 TEST_F(FaultsTest, AListOfAnotherSizeThanTheFileIsAnError) {
   hub.list_override = fmt::format(R"([{{"type":"file","path":"config.json","size":{0},"oid":"{1}"}},
-                                      {{"type":"file","path":"a.safetensors","size":0,"oid":"{1}"}}])",
-                                  hub.files["config.json"].size() + 7, std::string(40, 'a'));
+                                      {{"type":"file","path":"a.safetensors","size":0,"oid":"{2}"}}])",
+                                  hub.files["config.json"].size() + 7, std::string(40, 'a'), git_sha1(""));
   PullOptions options = this->options();
   options.retries = 2;
   expect_failure(pull_it(options), base::Code::kDataLoss, "config.json: ");

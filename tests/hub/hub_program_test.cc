@@ -1,6 +1,7 @@
 // `pagoda pull` as a user meets it, killed and interrupted too. PAGODA_PROGRAM is the program's path.
 
 #include <gmock/gmock.h>
+#include <pty.h>
 #include <sys/wait.h>
 
 #include "stand_in_hub.h"
@@ -18,27 +19,36 @@ class ProgramTest : public HubTest {
     int code = -1, signal = 0;
     std::string out, err;
   };
+  struct Child {
+    pid_t pid;
+    std::string out, err;  // files
+  };
 
-  pid_t start(std::vector<std::string> arguments) {
+  Child start(std::vector<std::string> arguments) {
+    const std::string number = std::to_string(++children_);
+    const Child child{0, scratch.path() + "/out" + number, scratch.path() + "/err" + number};
+    const pid_t pid = ::fork();
+    if (pid != 0) return {pid, child.out, child.err};
+    ::dup2(::open(child.out.c_str(), O_WRONLY | O_CREAT, 0644), 1);
+    ::dup2(::open(child.err.c_str(), O_WRONLY | O_CREAT, 0644), 2);
+    execute(std::move(arguments));
+  }
+  [[noreturn]] static void execute(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), PAGODA_PROGRAM);
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    for (const auto& [fd, name] : {std::pair(1, "/out"), std::pair(2, "/err")})
-      ::dup2(::open((scratch.path() + name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), fd);
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     ::execv(PAGODA_PROGRAM, pointers.data());
     ::_exit(127);
   }
-  Outcome wait(pid_t child) {
+  Outcome wait(const Child& child) {
     int status = 0;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(::waitpid(child.pid, &status, 0), child.pid);
     Outcome outcome;
     if (WIFEXITED(status)) outcome.code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
-    outcome.out = read_all(scratch.path() + "/out");
-    outcome.err = read_all(scratch.path() + "/err");
+    outcome.out = read_all(child.out);
+    outcome.err = read_all(child.err);
     return outcome;
   }
   std::vector<std::string> pull_arguments(std::vector<std::string> more = {}) const {
@@ -63,6 +73,9 @@ class ProgramTest : public HubTest {
   std::string snapshot() const { return cache.path() + "/models/tencent/HY-test/" + hub.commit; }
 
   TemporaryDirectory scratch;
+
+ private:
+  int children_ = 0;
 };
 
 TEST_F(ProgramTest, PrintsTheDirectory) {
@@ -80,9 +93,9 @@ TEST_F(ProgramTest, PrintsTheDirectory) {
 TEST_F(ProgramTest, GoesOnAfterKill) {
   hub.add_model(80 << 20);  // three pieces
   hub.chunk_delay_ms = 1;
-  const pid_t child = start(pull_arguments());
+  const Child child = start(pull_arguments());
   wait_for_bytes(8 << 20);
-  ::kill(child, SIGKILL);
+  ::kill(child.pid, SIGKILL);
   EXPECT_EQ(wait(child).signal, SIGKILL);
   const std::uint64_t kept = kept_bytes();
   EXPECT_LT(kept, 80u << 20) << "it was too fast to be killed";
@@ -101,9 +114,9 @@ TEST_F(ProgramTest, InterruptsLeaveWhatTheNextPullGoesOnWith) {
   hub.add_model(20 << 20);
   hub.chunk_delay_ms = 3;
   for (const int signal : {SIGINT, SIGTERM}) {
-    const pid_t child = start(pull_arguments());
+    const Child child = start(pull_arguments());
     wait_for_bytes(kept_bytes() + (1 << 20));
-    ::kill(child, signal);
+    ::kill(child.pid, signal);
     const Outcome outcome = wait(child);
     EXPECT_EQ(outcome.code, 130) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("the same command goes on with it"));
@@ -118,9 +131,9 @@ TEST_F(ProgramTest, InterruptsLeaveWhatTheNextPullGoesOnWith) {
 TEST_F(ProgramTest, TwoProcessesFetchOnce) {
   hub.add_model(4 << 20);
   hub.chunk_delay_ms = 2;
-  const pid_t first = start(pull_arguments());
+  const Child first = start(pull_arguments());
   wait_for_bytes(1);
-  const pid_t second = start(pull_arguments());
+  const Child second = start(pull_arguments());
   EXPECT_EQ(wait(first).code, 0);
   const Outcome outcome = wait(second);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -129,6 +142,25 @@ TEST_F(ProgramTest, TwoProcessesFetchOnce) {
   std::uint64_t total = 0;
   for (const auto& [path, content] : hub.files) total += content.size();
   EXPECT_EQ(hub.body_bytes(), total);
+}
+
+TEST_F(ProgramTest, ATerminalShowsOneLine) {
+  hub.add_model(6 << 20);
+  hub.chunk_delay_ms = 2;
+  int terminal = -1;
+  const pid_t pid = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (pid == 0) execute(pull_arguments());
+  std::string shown;
+  char buffer[4096];
+  for (ssize_t got; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
+    shown.append(buffer, static_cast<std::size_t>(got));
+  ::close(terminal);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0) << shown;
+  EXPECT_THAT(shown, ::testing::ContainsRegex("\r\x1b\\[K\\[#+\\.+\\] +[0-9]+ % 2/3 files, [0-9.]+ MiB of "
+                                              "6.0 MiB, [0-9.]+ MiB/s, [0-9]+ s left"));
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 2) << shown;  // the summary and the directory
 }
 
 TEST_F(ProgramTest, DryRunLists) {
@@ -152,7 +184,9 @@ TEST_F(ProgramTest, ErrorsAreOneSentenceAndACode) {
   expect({"pull", "a/b", "--endpoint", "nowhere"}, 2, "endpoint \"nowhere\"");
   expect({"pull", "a/b", "--endpoint", hub.url(), "--min-free", "much"}, 2, "\"much\" is not an amount");
   expect({"pull", "no/such", "--endpoint", hub.url(), "--cache", cache.path()}, 2, "knows no no/such");
-  expect(pull_arguments({"--min-free", "100TiB"}), 1, "needs 1.0 KiB more on the disk of");
+  expect(
+      {"pull", hub.repository, "--endpoint", hub.url(), "--cache", cache.path(), "--min-free", "100000TiB"},
+      1, "needs 1.0 KiB more on the disk of");
   hub.required_token = "t";
   expect(pull_arguments(), 1, "(--token, or HF_TOKEN)");
 }

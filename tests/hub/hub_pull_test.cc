@@ -52,7 +52,9 @@ TEST_F(HubTest, LargeFilesComeInRangesOverSeveralConnections) {
   expect_complete(pull_it());
   std::set<std::string> ranges;
   for (const auto& seen : hub.seen())
-    if (seen.cdn) EXPECT_TRUE(ranges.insert(seen.range).second) << seen.range << " asked for twice";
+    if (seen.cdn) {
+      EXPECT_TRUE(ranges.insert(seen.range).second) << seen.range << " asked for twice";
+    }
   EXPECT_EQ(ranges.size(), 16u);
   EXPECT_TRUE(ranges.contains("bytes=983040-1000000"));
   // The redirect is asked for about once a connection at most, not once a piece.
@@ -154,7 +156,7 @@ TEST_F(HubTest, ResolveTakesDirectoriesAsTheyAre) {
   const auto found = resolve_model(cache.path(), options(), observer());
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(*found, cache.path());
-  for (const char* name : {"no/such/path", "nothing", "./org/name", "models/nano", "../a", "org/"}) {
+  for (const char* name : {"no/such/path", "nothing", "./org/name", "models/absent", "../a", "org/"}) {
     const auto absent = resolve_model(name, options(), observer());
     ASSERT_FALSE(absent.ok()) << name;
     EXPECT_EQ(absent.status().code(), base::Code::kNotFound);

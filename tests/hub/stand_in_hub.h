@@ -65,7 +65,7 @@ inline std::string git_sha1(const std::string& content) {
 // How one answer goes wrong. Everything else about it stays right.
 struct Fault {
   int status = 0;                      // answered instead, with `headers`
-  std::string headers;                 // lines with their ends
+  std::string headers = {};            // lines with their ends
   std::int64_t cut_after = -1;         // bytes of the body; then the connection closes
   std::int64_t stall_after = -1;       // bytes of the body; then nothing more comes
   std::int64_t content_length_by = 0;  // added to what Content-Length says
@@ -322,9 +322,10 @@ class HubTest : public ::testing::Test {
   }
   void expect_complete(const base::Result<PullReport>& report) {
     ASSERT_TRUE(report.ok()) << report.status().message() << "\n" << notices;
-    for (const auto& [path, content] : hub.files)
-      if (is_wanted(path))
-        EXPECT_TRUE(read_all(report->directory + "/" + path) == content) << path << " differs";
+    for (const auto& [path, content] : hub.files) {
+      if (!is_wanted(path)) continue;
+      EXPECT_TRUE(read_all(report->directory + "/" + path) == content) << path << " differs";
+    }
     const RepositoryCache in_cache(cache.path(), hub.repository);
     EXPECT_FALSE(std::filesystem::exists(in_cache.directory() + "/.pagoda/partial"));
   }
