@@ -24,9 +24,6 @@ std::shared_ptr<HubFlags> add_hub_flags(CLI::App& command) {
       "users do not see it"));
   group(command.add_option("--cache", options.cache,
                            "Directory of pulled models; default: $PAGODA_CACHE, else ~/.cache/pagoda"));
-  group(command.add_option("--connections", options.connections, "Connections at a time")
-            ->check(CLI::Range(1, 64))
-            ->capture_default_str());
   group(command.add_option("--min-free", flags->min_free, "Space that stays free on the disk")
             ->capture_default_str());
   return flags;

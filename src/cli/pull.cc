@@ -4,8 +4,7 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <numeric>
+#include <chrono>
 
 #include "base/byte_size.h"
 #include "cli/engine_flags.h"
@@ -63,6 +62,9 @@ Verb add_pull(CLI::App& app) {
   command->add_flag(
       "--all", flags->hub->options.all_files,
       "All files of the repository; otherwise safetensors, configuration, tokenizer, licence, readme");
+  command->add_option("--connections", flags->hub->options.connections, "Connections at a time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   command->add_flag("--dry-run", flags->dry_run, "List the files and their sizes, and end");
   return [=] { return run(*flags); };
 }

@@ -118,23 +118,28 @@ base::Result<std::optional<FileHandle>> RepositoryCache::try_lock() const {
   return base::error(base::Code::kInternal, "cannot lock {}: {}", path, std::strerror(errno));
 }
 
-bool RepositoryCache::have(const std::string& commit, const RemoteFile& file) const {
-  const std::string path = snapshot(commit) + "/" + file.path;
-  if (is_file_of(path, file.bytes)) return true;
-  if (file.digest.kind == DigestKind::kNone) return false;
+std::map<std::string, std::string> RepositoryCache::contents() const {
+  std::map<std::string, std::string> paths;
   std::error_code error;
   for (fs::directory_iterator entry(directory_, error), end; !error && entry != end; entry.increment(error)) {
     const auto files = read_marker(entry->path().string());
     if (!files.has_value()) continue;
-    for (const RemoteFile& other : *files) {
-      const std::string source = entry->path().string() + "/" + other.path;
-      if (other.digest != file.digest || other.bytes != file.bytes || !is_file_of(source, file.bytes))
-        continue;
-      ::unlink(path.c_str());  // a file of another size
-      if (prepare_directories(commit, file).ok() && ::link(source.c_str(), path.c_str()) == 0) return true;
+    for (const RemoteFile& file : *files) {
+      const std::string path = entry->path().string() + "/" + file.path;
+      if (!file.digest.hex.empty() && is_file_of(path, file.bytes)) paths[file.digest.hex] = path;
     }
   }
-  return false;
+  return paths;
+}
+
+bool RepositoryCache::have(const std::string& commit, const RemoteFile& file,
+                           const std::map<std::string, std::string>& contents) const {
+  const std::string path = snapshot(commit) + "/" + file.path;
+  if (is_file_of(path, file.bytes)) return true;
+  const auto same = contents.find(file.digest.hex);
+  if (same == contents.end() || !is_file_of(same->second, file.bytes)) return false;
+  ::unlink(path.c_str());  // a file of another size
+  return prepare_directories(commit, file).ok() && ::link(same->second.c_str(), path.c_str()) == 0;
 }
 
 base::Status RepositoryCache::prepare_directories(const std::string& commit, const RemoteFile& file) const {

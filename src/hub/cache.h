@@ -6,6 +6,7 @@
 //   CACHE/models/ORG/NAME/.pagoda/lock           held by the process that writes here
 // Readers need no lock: a snapshot's files appear whole, by renaming, and .pagoda.json last.
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -35,9 +36,11 @@ class RepositoryCache {
   base::Result<std::optional<FileHandle>> try_lock() const;
 
   // For the holder of the lock:
-  // Whether the snapshot's file is there already, or could be linked from another snapshot that has the same
-  // bytes.
-  bool have(const std::string& commit, const RemoteFile& file) const;
+  // Files of complete snapshots, by the hex digits of their digest.
+  std::map<std::string, std::string> contents() const;
+  // Whether the snapshot's file is there already, or could be linked from `contents`.
+  bool have(const std::string& commit, const RemoteFile& file,
+            const std::map<std::string, std::string>& contents) const;
   base::Status prepare_directories(const std::string& commit, const RemoteFile& file) const;
   // Everything of `listing` is there: says so for good, lets `revision` stand for it, and drops partial
   // files.

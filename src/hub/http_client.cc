@@ -75,6 +75,7 @@ struct HttpClient::Transfer {
   const BodySink& sink;
   const std::function<bool()>& stop;
   HttpReply head;
+  std::optional<std::chrono::seconds> rate_limit = {};
   std::size_t refusal_bytes = 0;
   bool sink_stopped = false, stopped = false, refusal_cut = false;
 
@@ -86,7 +87,7 @@ struct HttpClient::Transfer {
       head.content_range.clear();
       head.link.clear();
       head.error_code.clear();
-      head.retry_after.reset();
+      transfer.rate_limit.reset();
     } else if (auto range = header_value(line, "content-range")) {
       head.content_range = *range;
     } else if (auto link = header_value(line, "link")) {
@@ -94,7 +95,7 @@ struct HttpClient::Transfer {
     } else if (auto code = header_value(line, "x-error-code")) {
       head.error_code = *code;
     } else if (auto limit = header_value(line, "ratelimit")) {
-      head.retry_after = rate_limit_reset(*limit);
+      transfer.rate_limit = rate_limit_reset(*limit);
     }
     return size * count;
   }
@@ -178,6 +179,8 @@ HttpReply HttpClient::get_once(const std::string& url, const std::optional<ByteR
   curl_off_t wait = 0;
   if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
     reply.retry_after = std::chrono::seconds(wait);
+  else if (status == 429)  // other answers carry it too, and mean nothing by it
+    reply.retry_after = transfer.rate_limit;
   reply.outcome = transfer.refusal_cut ? HttpReply::Outcome::kAnswered : outcome_of(code);
   if (transfer.stopped || transfer.sink_stopped) reply.outcome = HttpReply::Outcome::kStopped;
   if (reply.outcome != HttpReply::Outcome::kAnswered)

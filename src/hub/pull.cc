@@ -121,9 +121,10 @@ base::Result<PullReport> pull(const std::string& repository, const PullOptions& 
   const RepositoryCache cache(options.cache, repository);
   PullReport report{cache.snapshot(listing.commit), listing.commit, listing.files.size(), 0, 0};
   ASSIGN_OR_RETURN(const FileHandle held, lock(cache, options, observer));
+  const std::map<std::string, std::string> contents = cache.contents();
   std::vector<bool> done;
   for (const RemoteFile& file : listing.files) {
-    done.push_back(cache.have(listing.commit, file));
+    done.push_back(cache.have(listing.commit, file, contents));
     report.bytes += file.bytes;
   }
   RETURN_IF_ERROR(check_disk(cache, options, listing, done));

@@ -80,7 +80,9 @@ TEST_F(FaultsTest, ALongRetryAfterIsAnAnswer) {
 
 TEST_F(FaultsTest, ServerErrorsAreRetriedAndThenTold) {
   hub.plant("list", {.status = 502, .times = 2});
-  hub.plant("model.safetensors", {.status = 500, .times = 3});
+  // Hugging Face sends this header with every answer; only a 429 means it.
+  hub.plant("model.safetensors",
+            {.status = 500, .headers = "RateLimit: \"resolvers\";r=2999;t=280\r\n", .times = 3});
   expect_complete(pull_it());
   hub.forget();
   hub.plant("list", {.status = 500, .times = kAlways});

@@ -163,6 +163,17 @@ TEST_F(ProgramTest, ATerminalShowsOneLine) {
   EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 2) << shown;  // the summary and the directory
 }
 
+TEST_F(ProgramTest, ALogGetsAPlainLineNowAndThen) {
+  hub.add_model(1 << 20);
+  hub.chunk_delay_ms = 110;
+  const Outcome outcome = run(pull_arguments());
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              ::testing::ContainsRegex("tencent/HY-test: 2/3 files, [0-9.]+ KiB of 1.0 MiB, [0-9.]+ KiB/s, "
+                                       "[0-9]+ s left\n"));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 2) << outcome.err;
+}
+
 TEST_F(ProgramTest, DryRunLists) {
   hub.add_model(300 << 10);
   const Outcome outcome = run(pull_arguments({"--dry-run"}));
