@@ -34,6 +34,7 @@ TEST_F(FaultsTest, AConnectionThatIsAlwaysCutEnds) {
   hub.plant("model.safetensors", {.cut_after = 0, .times = kAlways});
   PullOptions options = this->options();
   options.retries = 2;
+  options.connections = 1;  // small files come before
   expect_failure(pull_it(options), base::Code::kFailedPrecondition,
                  "model.safetensors from http://127.0.0.1:");
   // The rest is there for the next time.
