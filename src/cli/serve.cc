@@ -12,6 +12,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "cli/engine_flags.h"
+#include "cli/hub_flags.h"
 #include "cli/verbs.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
@@ -92,14 +93,14 @@ base::Result<serve::FrontDoorOptions> front_door_options(const Flags& flags) {
 }
 
 base::Result<translate::TranslatorOptions> translator_options(const Flags& flags, const std::string& model,
+                                                              const std::string& directory,
                                                               const engine::Engine& engine) {
   translate::TranslatorOptions options;
-  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(
-                                      flags.prompt_style, std::filesystem::path(model).filename().string()));
+  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(flags.prompt_style, model));
   options.seed = flags.seed;
   bool official = flags.sampling == "official";
   if (flags.sampling == "auto") {
-    ASSIGN_OR_RETURN(const checkpoint::Checkpoint files, checkpoint::Checkpoint::open(model));
+    ASSIGN_OR_RETURN(const checkpoint::Checkpoint files, checkpoint::Checkpoint::open(directory));
     official = files.config().sampling.do_sample.value_or(files.config().sampling.temperature.has_value());
   }
   if (official) options.sampling = translate::official_sampling(engine.chat_template().family());
@@ -135,9 +136,11 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   door.open(loading_router());
   RETURN_IF_ERROR(server.start());
   // Destroyed before the server: its thread may be inside a sink until then.
-  ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(engine_flags, /*quiet=*/false));
+  EngineFlags local = engine_flags;
+  ASSIGN_OR_RETURN(local.model, find_model(engine_flags.model, *engine_flags.hub));
+  ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(local, /*quiet=*/false));
   ASSIGN_OR_RETURN(const translate::TranslatorOptions translating,
-                   translator_options(flags, engine_flags.model, *engine));
+                   translator_options(flags, name, local.model, *engine));
   const translate::Translator translator(*engine, translating);
   serve::Service service{
       *engine,        translator,         metrics,      door.keys(),          door.gate(),    name,
@@ -230,7 +233,7 @@ Verb add_serve(CLI::App& app) {
       "The last message of a chat is a text to translate, whatever prompt the client wraps around it");
   command->add_option("--web-dir", flags->web_folder,
                       "Serve the page from this folder instead of the one in the program");
-  auto engine_flags = add_engine_flags(*command);
+  auto engine_flags = add_engine_flags(*command, /*positional=*/true);
   return [=] {
     const base::Status status = run(*flags, *engine_flags);
     return status.ok() ? 0 : fail(status);
