@@ -99,7 +99,10 @@ byId('swap').addEventListener('click', swap);
 byId('run-keys').textContent = kRunKeys;
 bar.addEventListener('change', () => api.draw());
 view.addEventListener('input', () => api.draw());
-view.addEventListener('done', (event) => history.add(event.detail));
+view.addEventListener('done', (event) => {
+  history.add(event.detail);
+  bar.used();
+});
 history.addEventListener('take', (event) => {
   const {text, result, from, to} = event.detail;
   view.setSource(text, {translate: false});

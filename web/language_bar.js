@@ -15,7 +15,7 @@ export class LanguageBar extends EventTarget {
 
   #fromPicker = new Picker({side: 'from', labelKey: 'from_label', caption: (code) => this.#fromCaption(code),
     codes: () => [kAuto, ...allLanguages().map((language) => language.code)], onPick: (code) => this.choose('from', code)});
-  #toPicker = new Picker({side: 'to', labelKey: 'to_label', caption: languageName,
+  #toPicker = new Picker({side: 'to', labelKey: 'to_label', caption: (code) => ({name: languageName(code)}),
     codes: () => targetsOf(this.from).map((language) => language.code), onPick: (code) => this.choose('to', code)});
 
   constructor() {
@@ -54,6 +54,12 @@ export class LanguageBar extends EventTarget {
     this.draw();
   }
 
+  /** A translation was made with these languages: they belong to the recent ones. */
+  used() {
+    rememberLanguage('from', this.from);
+    rememberLanguage('to', this.to);
+  }
+
   /** Exchanges the sides. Returns false if the source language is not known yet. */
   swap() {
     const from = this.knownFrom;
@@ -71,8 +77,8 @@ export class LanguageBar extends EventTarget {
   }
 
   #fromCaption(code) {
-    if (code !== kAuto) return languageName(code);
-    return this.detected ? t('detected', {language: languageName(this.detected)}) : t('detect');
+    if (code !== kAuto) return {name: languageName(code)};
+    return this.detected ? {name: languageName(this.detected), remark: t('detected')} : {name: t('detect')};
   }
 
   #instead(code) {

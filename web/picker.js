@@ -10,7 +10,7 @@ import {kAuto, languageName, matchesQuery, nativeName, recentLanguages} from './
  * @property {'from'|'to'} side
  * @property {string} labelKey
  * @property {() => string[]} codes what can be chosen
- * @property {(code: string) => string} caption what the button shows
+ * @property {(code: string) => {name: string, remark?: string}} caption what the button shows
  * @property {(code: string) => void} onPick
  */
 
@@ -37,9 +37,9 @@ export class Picker {
   /** @param {string} code */
   show(code) {
     this.value = code;
-    const caption = this.#options.caption(code);
-    this.#caption.textContent = caption;
-    this.#button.setAttribute('aria-label', `${t(this.#options.labelKey)}: ${caption}`);
+    const {name, remark = ''} = this.#options.caption(code);
+    this.#caption.replaceChildren(name, make('small', {}, remark));
+    this.#button.setAttribute('aria-label', `${t(this.#options.labelKey)}: ${name} ${remark}`.trim());
     this.#button.dataset.code = code;
   }
 
@@ -58,13 +58,14 @@ export class Picker {
     const listId = `list-${this.#options.side}`;
     const search = make('input', {type: 'text', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': listId,
       'aria-autocomplete': 'list', 'aria-label': t('language_search'), placeholder: t('language_search'), autocomplete: 'off',
-      spellcheck: 'false', oninput: () => this.#fill(), onkeydown: (event) => this.#searchKey(event)});
-    this.#panel = make(`div.choose.${this.#options.side}`, {}, make('label.search', {}, icon('search'), search),
+      spellcheck: 'false', oninput: () => this.#fill()});
+    this.#panel = make(`div.choose.${this.#options.side}`, {tabindex: -1, onkeydown: (event) => this.#key(event)}, make('label.search', {}, icon('search'), search),
       make('div.scroll', {}, make('ul', {id: listId, role: 'listbox', 'aria-label': t(this.#options.labelKey)})));
     this.#button.after(this.#panel);
     this.#button.setAttribute('aria-expanded', 'true');
     this.#fill();
-    search.focus({preventScroll: true});
+    // Where a keyboard would rise over the list, it waits for a tap on the field.
+    (matchMedia('(pointer: coarse)').matches ? this.#panel : search).focus({preventScroll: true});
   }
 
   #fill() {
@@ -129,7 +130,7 @@ export class Picker {
     if (!this.#panel) this.#open();
   }
 
-  #searchKey(event) {
+  #key(event) {
     const moves = {ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8};
     if (event.key in moves) this.#activate(this.#active + moves[event.key]);
     else if (event.key === 'Enter') this.#rows()[this.#active] && this.#take(this.#rows()[this.#active].dataset.code);

@@ -16,7 +16,7 @@ export const kEnglish = {
   from_label: 'Translate from',
   to_label: 'Translate into',
   detect: 'Detect language',
-  detected: '{language} · detected',
+  detected: 'detected',
   language_search: 'Find a language',
   language_none: 'No such language',
   swap: 'Swap languages',
@@ -104,7 +104,7 @@ export const kEnglish = {
   uptime_minutes: '{minutes} min {seconds} s',
 
   files_drop: 'Drop .txt files here, or choose them',
-  files_hint: 'Each line is translated for itself; the result has the same lines.',
+  files_hint: 'Each line is translated on its own; the result has the same lines.',
   file_queued: 'Waits for the file before it',
   file_running: 'Starting …',
   file_cancelled: 'cancelled',

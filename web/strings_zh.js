@@ -16,7 +16,7 @@ export const kChinese = {
   from_label: '源语言',
   to_label: '目标语言',
   detect: '检测语言',
-  detected: '{language} · 检测到',
+  detected: '检测到',
   language_search: '查找语言',
   language_none: '没有这种语言',
   swap: '交换语言',

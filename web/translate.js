@@ -230,6 +230,7 @@ export class TranslateView extends EventTarget {
     this.#source.lang = this.#bar.knownFrom;
     this.#source.classList.toggle('long', text.length > kLongText);
     byId('clear').hidden = !text;
+    byId('run').disabled = !text.trim();
     byId('source-count').textContent = text ? t('characters', {count: formatNumber([...text].length)}) : '';
   }
 
@@ -244,7 +245,6 @@ export class TranslateView extends EventTarget {
     this.#target.setAttribute('aria-busy', String(busy));
     byId('stop').hidden = !busy;
     byId('run').hidden = setting('live');
-    byId('run').disabled = !this.text.trim();
     for (const id of ['copy', 'more']) byId(id).disabled = busy || !this.result;
     byId('measure').textContent = busy || !this.last || !this.result ? '' : measureText(this.last);
     byId('measure').title = busy || !this.last ? '' : measureTitle(this.last);
