@@ -15,6 +15,8 @@ export function make(tag, attributes = {}, ...children) {
   if (classes.length) element.className = classes.join(' ');
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
+    // As properties: an API key has no business in the markup.
+    else if (key === 'value' || key === 'checked') element[key] = value;
     else if (value === true) element.setAttribute(key, '');
     else if (value !== false && value !== undefined && value !== null) element.setAttribute(key, String(value));
   }

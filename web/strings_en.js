@@ -99,6 +99,7 @@ export const kEnglish = {
   tag_weights: 'Weights',
   tag_kv_cache: 'KV cache',
   tag_activations: 'Activations',
+  tag_staging: 'Staging',
   uptime_days: '{days} d {hours} h',
   uptime_hours: '{hours} h {minutes} min',
   uptime_minutes: '{minutes} min {seconds} s',

@@ -1,5 +1,6 @@
 """The page as the tests see it: what a person does and reads, by name."""
 
+import json
 import time
 
 from selenium.webdriver.common.action_chains import ActionChains
@@ -13,11 +14,15 @@ class Page:
 
     def open(self, fragment="", settings=None):
         """Loads the page with these settings stored beforehand; forgets everything else that was stored."""
-        self.driver.get(self.url + "/theme.js")  # the origin without the page
-        self.js("localStorage.clear(); sessionStorage.clear();")
-        if settings:
-            self.js("localStorage.setItem('pagoda.settings', JSON.stringify(arguments[0]))", settings)
+        stored = json.dumps(json.dumps(settings or {}))
+        # Runs before the scripts of the page, at this load alone: a reload finds what the page has stored.
+        script = self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": f"""
+            if (location.origin === '{self.url}') {{
+              localStorage.clear(); sessionStorage.clear();
+              localStorage.setItem('pagoda.settings', {stored});
+            }}"""})
         self.driver.get(self.url + "/" + fragment)
+        self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": script["identifier"]})
         return self
 
     def ready(self):

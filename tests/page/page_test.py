@@ -205,6 +205,7 @@ def test_history(page):
     assert len(rows) == 1
     rows[0].click()
     assert page.one("#source").get_attribute("value") == "Good morning" and page.target.text == first
+    page.one("#clear").click()  # the draft would be translated again
     page.one("#clear-history").click()
     page.driver.refresh()
     page.ready()
@@ -371,7 +372,7 @@ def test_both_languages_of_the_interface_have_every_string(page):
     used = set(re.findall(r'data-i18n="(\w+)"', markup)) | set(re.findall(r"[\w-]+:(\w+)", " ".join(re.findall(r'data-i18n-attr="([^"]+)"', markup))))
     for script in (ROOT / "web").glob("*.js"):
         used |= set(re.findall(r"\bt\('(\w+)'", script.read_text()))
-    assert used <= {key for key, _ in english}
+    assert used - {"key"} <= {key for key, _ in english}  # 'key' is the example in a comment
 
 
 def test_languages_are_those_of_the_server(page, server):

@@ -69,7 +69,7 @@ class StandIn:
         return web.json_response({
             "model": "stand-in", "device": "no device", "version": "0", "uptime_seconds": time.monotonic() - self.started,
             "memory": [{"tag": "weights", "bytes": 440 << 20}, {"tag": "kv_cache", "bytes": 256 << 20},
-                       {"tag": "activations", "bytes": 60 << 20}, {"tag": "step_buffers", "bytes": 3 << 20}],
+                       {"tag": "activations", "bytes": 60 << 20}, {"tag": "staging", "bytes": 3 << 20}],
             "kv": {"bytes": 256 << 20, "block_tokens": 16, "blocks_total": 4096, "blocks_used": used,
                    "blocks_cached": cached, "blocks_free": 4096 - used - cached},
             "running": 1, "waiting": 0, "connections": 1, "preemptions": 0, "prompt_tokens": 100,

@@ -24,8 +24,8 @@ def test_an_error_is_shown_and_the_next_text_works(page):
     assert page.errors() == []
 
 
-def test_a_replaced_answer_leaves_nothing_of_the_first(page):
-    page.open().ready()
+def test_a_replaced_answer_leaves_nothing_of_the_first(fresh, troubled):
+    page = Page(fresh, troubled("--delay", "0.1").url).open().ready()
     page.paste("a retry")
     assert "nonsense" not in page.result()
     assert any("nonsense" in text for text in page.js("return window.shown"))
