@@ -15,6 +15,8 @@ import urllib.request
 import pytest
 from selenium import webdriver
 
+from on_page import Page
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -155,3 +157,11 @@ def shoot(request):
             driver.save_screenshot(os.path.join(folder, name + ".png"))
 
     return save
+
+
+@pytest.fixture
+def page(server, fresh):
+    """The page of the server, which must leave nothing in the browser's console."""
+    one = Page(fresh, server.url)
+    yield one
+    assert one.errors() == []

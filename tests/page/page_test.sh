@@ -16,4 +16,4 @@ if ! "$python" -c 'import aiohttp, pytest, selenium' 2>/dev/null; then
     skip "aiohttp, pytest and selenium cannot be installed from PyPI ($(tail -n 1 "$build/pip.log"))"
 fi
 cd "$here"
-exec "$python" -m pytest -q -rA -p no:cacheprovider --pagoda "$pagoda" "${@:3}" page_test.py trouble_test.py
+exec "$python" -m pytest -q -rA -p no:cacheprovider --pagoda "$pagoda" "${@:3}" page_test.py appearance_test.py files_test.py trouble_test.py
