@@ -1,12 +1,12 @@
-// Other wordings: the same text sampled again a few times at once, each with a seed of its own. Doubles of what is
-// already there are dropped.
+// Other wordings: the same text sampled again a few times at once, each with a seed of its own. Doubles of
+// what is already there are dropped.
 
 import {announce, byId, copyText, icon, make} from './element.js';
 import {t} from './i18n.js';
 import {setting, temperature} from './settings.js';
 
 const kAtOnce = 3;
-const kLeastTemperature = 0.8;  // below it a second sample is mostly the first again
+const kLeastTemperature = 0.8; // below it a second sample is mostly the first again
 
 export class Alternatives {
   #connection;
@@ -17,7 +17,10 @@ export class Alternatives {
   /** @type {string[]} */
   #found = [];
 
-  /** @param {import('./connection.js').Connection} connection @param {import('./translate.js').TranslateView} view */
+  /**
+   * @param {import('./connection.js').Connection} connection
+   * @param {import('./translate.js').TranslateView} view
+   */
   constructor(connection, view) {
     this.#connection = connection;
     this.#view = view;
@@ -38,19 +41,25 @@ export class Alternatives {
       if (open === 0) this.#said();
     };
     for (let i = 0; i < kAtOnce; ++i) {
-      this.#running.push(this.#connection.translate(this.#request(), {
-        done: (message) => {
-          this.#add(message.text);
-          ended();
-        },
-        error: ended,
-      }));
+      this.#running.push(
+        this.#connection.translate(this.#request(), {
+          done: (message) => {
+            this.#add(message.text);
+            ended();
+          },
+          error: ended,
+        }),
+      );
     }
   }
 
   #request() {
     const asked = setting('creativity') === 'default' ? 0 : temperature();
-    return {...this.#view.request(), temperature: Math.max(kLeastTemperature, asked), seed: Math.floor(Math.random() * 2 ** 31)};
+    return {
+      ...this.#view.request(),
+      temperature: Math.max(kLeastTemperature, asked),
+      seed: Math.floor(Math.random() * 2 ** 31),
+    };
   }
 
   #add(text) {
@@ -74,10 +83,27 @@ export class Alternatives {
 
   #row(text) {
     const target = byId('target');
-    const copy = make('button.icon', {type: 'button', 'aria-label': t('copy'), title: t('copy'),
-      onclick: () => copyText(text, copy, t('copied'))}, icon('copy'));
-    const use = make('button.other', {type: 'button', dir: target.dir, lang: target.lang, title: t('alternative_use'),
-      onclick: () => this.#use(text)}, text);
+    const copy = make(
+      'button.icon',
+      {
+        type: 'button',
+        'aria-label': t('copy'),
+        title: t('copy'),
+        onclick: () => copyText(text, copy, t('copied')),
+      },
+      icon('copy'),
+    );
+    const use = make(
+      'button.other',
+      {
+        type: 'button',
+        dir: target.dir,
+        lang: target.lang,
+        title: t('alternative_use'),
+        onclick: () => this.#use(text),
+      },
+      text,
+    );
     return make('div.row', {}, use, copy);
   }
 

@@ -24,21 +24,56 @@ export class ApiTab {
     if (this.#box.hidden) return;
     const names = Object.keys(kSnippets);
     if (!names.includes(this.#chosen)) this.#chosen = names[0];
-    const tabs = names.map((name) => make('button', {type: 'button', role: 'tab', id: `api-${name}`, 'aria-selected': String(name === this.#chosen),
-      'aria-controls': 'api-code', tabindex: name === this.#chosen ? 0 : -1, onclick: () => this.#choose(name), onkeydown: (event) => this.#key(event, names)},
-    t(`api_${name}`)));
+    const tabs = names.map((name) =>
+      make(
+        'button',
+        {
+          type: 'button',
+          role: 'tab',
+          id: `api-${name}`,
+          'aria-selected': String(name === this.#chosen),
+          'aria-controls': 'api-code',
+          tabindex: name === this.#chosen ? 0 : -1,
+          onclick: () => this.#choose(name),
+          onkeydown: (event) => this.#key(event, names),
+        },
+        t(`api_${name}`),
+      ),
+    );
     const code = kSnippets[this.#chosen](this.#example());
-    const copy = make('button.icon', {type: 'button', id: 'copy-code', 'aria-label': t('copy'), title: t('copy'), onclick: () => copyText(code, copy, t('copied'))}, icon('copy'));
+    const copy = make(
+      'button.icon',
+      {
+        type: 'button',
+        id: 'copy-code',
+        'aria-label': t('copy'),
+        title: t('copy'),
+        onclick: () => copyText(code, copy, t('copied')),
+      },
+      icon('copy'),
+    );
     this.#box.replaceChildren(
       make('div.dialects', {role: 'tablist', 'aria-label': t('api_dialects')}, ...tabs),
       make('p.quiet', {}, t(`api_${this.#chosen}_hint`)),
-      make('div.code', {id: 'api-code', role: 'tabpanel', 'aria-labelledby': `api-${this.#chosen}`}, make('pre', {tabindex: 0, dir: 'ltr'}, make('code', {}, code)), copy));
+      make(
+        'div.code',
+        {id: 'api-code', role: 'tabpanel', 'aria-labelledby': `api-${this.#chosen}`},
+        make('pre', {tabindex: 0, dir: 'ltr'}, make('code', {}, code)),
+        copy,
+      ),
+    );
   }
 
   #example() {
     const request = this.#request();
-    return {...request, text: request.text.trim() || t('api_sample'), origin: location.origin, withKey: setting('apiKey') !== '',
-      model: this.#model() || 'pagoda', temperature: temperature()};
+    return {
+      ...request,
+      text: request.text.trim() || t('api_sample'),
+      origin: location.origin,
+      withKey: setting('apiKey') !== '',
+      model: this.#model() || 'pagoda',
+      temperature: temperature(),
+    };
   }
 
   #choose(name) {

@@ -27,7 +27,10 @@ const alternatives = new Alternatives(connection, view);
 const history = new History();
 const settings = new SettingsView(() => connection.connect());
 const server = new ServerState(connection, settings);
-const api = new ApiTab(() => view.request(), () => server.model);
+const api = new ApiTab(
+  () => view.request(),
+  () => server.model,
+);
 new Files(connection, bar, glossary);
 new MemoryPicture();
 
@@ -55,8 +58,12 @@ function toggleDrawer(name, focus = true) {
   const drawer = byId(`drawer-${name}`);
   drawer.hidden = !drawer.hidden;
   handle.setAttribute('aria-expanded', String(!drawer.hidden));
-  save('drawers', [...document.querySelectorAll('.drawer:not([hidden])')].map((open) => open.id.replace('drawer-', '')));
-  if (!drawer.hidden && focus) drawer.querySelector('textarea, input[type=text], input[type=search], .add')?.focus();
+  save(
+    'drawers',
+    [...document.querySelectorAll('.drawer:not([hidden])')].map((open) => open.id.replace('drawer-', '')),
+  );
+  if (!drawer.hidden && focus)
+    drawer.querySelector('textarea, input[type=text], input[type=search], .add')?.focus();
 }
 
 function setUpDrawers() {
@@ -84,7 +91,7 @@ function keepDraft() {
 
 async function refreshLanguages() {
   if (!connection.isOpen) return;
-  await loadLanguages().catch(() => undefined);  // the names of the last visit serve meanwhile
+  await loadLanguages().catch(() => undefined); // the names of the last visit serve meanwhile
   bar.draw();
 }
 
@@ -125,4 +132,4 @@ listenToKeys({
 });
 showView();
 connection.connect();
-if (view.text.trim()) view.run();  // waits for the connection
+if (view.text.trim()) view.run(); // waits for the connection

@@ -1,5 +1,6 @@
-// One WebSocket to /ws with any number of translations on it. It connects again by itself, with growing pauses,
-// and says what is wrong: a browser does not tell why a WebSocket was refused, so a plain request asks instead.
+// One WebSocket to /ws with any number of translations on it. It connects again by itself, with growing
+// pauses, and says what is wrong: a browser does not tell why a WebSocket was refused, so a plain request
+// asks instead.
 
 import {fetchJson} from './http.js';
 import {setting} from './settings.js';
@@ -62,7 +63,9 @@ export class Connection extends EventTarget {
     this.#change('connecting');
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const key = setting('apiKey');
-    const socket = new WebSocket(`${scheme}//${location.host}/ws${key ? `?token=${encodeURIComponent(key)}` : ''}`);
+    const socket = new WebSocket(
+      `${scheme}//${location.host}/ws${key ? `?token=${encodeURIComponent(key)}` : ''}`,
+    );
     this.#socket = socket;
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#received(event.data);
@@ -125,7 +128,7 @@ export class Connection extends EventTarget {
     const socket = this.#socket;
     this.#forgetSocket();
     const state = await whyRefused();
-    if (this.#socket || !socket) return;  // connect() was called meanwhile
+    if (this.#socket || !socket) return; // connect() was called meanwhile
     this.#plan(state);
   }
 
@@ -136,7 +139,8 @@ export class Connection extends EventTarget {
     const pause = longest / 2 + (longest / 2) * Math.random();
     clearTimeout(this.#retryTimer);
     this.retryAt = 0;
-    if (state !== 'unauthorized') {  // another key is needed; asking again with this one would not help
+    if (state !== 'unauthorized') {
+      // another key is needed; asking again with this one would not help
       this.retryAt = Date.now() + pause;
       this.#retryTimer = setTimeout(() => this.connect(), pause);
     }
@@ -174,7 +178,7 @@ export class Connection extends EventTarget {
 async function whyRefused() {
   try {
     await fetchJson('/stats', {timeoutMs: 4000});
-    return 'down';  // answers, but takes no WebSocket
+    return 'down'; // answers, but takes no WebSocket
   } catch (error) {
     if (error.status === 401 || error.status === 403) return 'unauthorized';
     return error.status === 503 ? 'loading' : 'down';

@@ -1,11 +1,12 @@
-// Makes elements in one expression. Text is always text here, never markup: nothing a server or a user wrote can
-// become HTML.
+// Makes elements in one expression. Text is always text here, never markup: nothing a server or a user wrote
+// can become HTML.
 
 const kSvg = 'http://www.w3.org/2000/svg';
 
 /**
  * @param {string} tag "button.icon.clear" makes <button class="icon clear">
- * @param {Record<string, any>} [attributes] on<event> are listeners, true is an empty attribute, false and undefined none
+ * @param {Record<string, any>} [attributes] on<event> are listeners; true is an empty attribute,
+ *   false and undefined none
  * @param {...(Node|string|null|undefined|false)} children
  * @returns {HTMLElement & Record<string, any>}
  */
@@ -18,7 +19,8 @@ export function make(tag, attributes = {}, ...children) {
     // As properties: an API key has no business in the markup.
     else if (key === 'value' || key === 'checked') element[key] = value;
     else if (value === true) element.setAttribute(key, '');
-    else if (value !== false && value !== undefined && value !== null) element.setAttribute(key, String(value));
+    else if (value !== false && value !== undefined && value !== null)
+      element.setAttribute(key, String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
@@ -42,7 +44,7 @@ let announcer = 0;
 /** Says it to screen readers, politely. @param {string} text */
 export function announce(text) {
   const region = byId('announcer');
-  region.textContent = '';  // the same sentence twice is read twice
+  region.textContent = ''; // the same sentence twice is read twice
   clearTimeout(announcer);
   announcer = setTimeout(() => (region.textContent = text), 60);
 }
@@ -55,7 +57,7 @@ export async function copyText(text, button, said) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    copyBySelection(text);  // no clipboard API outside https and localhost
+    copyBySelection(text); // no clipboard API outside https and localhost
   }
   const use = button.querySelector('use');
   const before = use.getAttribute('href');

@@ -77,8 +77,18 @@ export class Files {
       const from = card.from === kAuto ? await detect(text) : card.from;
       const glossary = this.#glossary.terms();
       const chosen = temperature();
-      const request = {from, to: card.to, ...(glossary.length && {glossary}), ...(chosen !== undefined && {temperature: chosen})};
-      await card.run(new LineJob(text, {onProgress: card.draw, translate: (line) => this.#translate({...request, text: line})}));
+      const request = {
+        from,
+        to: card.to,
+        ...(glossary.length && {glossary}),
+        ...(chosen !== undefined && {temperature: chosen}),
+      };
+      await card.run(
+        new LineJob(text, {
+          onProgress: card.draw,
+          translate: (line) => this.#translate({...request, text: line}),
+        }),
+      );
     } catch (error) {
       card.fail(error.message);
     }
@@ -147,7 +157,13 @@ class FileCard {
     this.element.replaceChildren(
       make('div.about', {}, make('strong', {}, this.file.name), make('span.quiet', {}, pair)),
       bar,
-      make('div.about', {}, make('span.quiet.state', {}, this.#stateText()), make('span.does', {}, ...this.#buttons())));
+      make(
+        'div.about',
+        {},
+        make('span.quiet.state', {}, this.#stateText()),
+        make('span.does', {}, ...this.#buttons()),
+      ),
+    );
     if (focused) this.element.querySelector(`[data-does=${focused}]`)?.focus();
   };
 
@@ -163,10 +179,20 @@ class FileCard {
   }
 
   #buttons() {
-    const button = (does, label, symbol, act) => make(does === 'save' ? 'button.primary' : 'button.plain', {type: 'button', 'data-does': does, onclick: act},
-      symbol && icon(symbol), make('span', {}, label));
-    if (this.state === 'done') return [button('drop', t('remove'), '', () => this.#remove()), button('save', t('download'), 'save', () => this.#save())];
-    if (this.state === 'running' || this.state === 'queued') return [button('cancel', t('cancel'), '', () => this.#cancel())];
+    const button = (does, label, symbol, act) =>
+      make(
+        does === 'save' ? 'button.primary' : 'button.plain',
+        {type: 'button', 'data-does': does, onclick: act},
+        symbol && icon(symbol),
+        make('span', {}, label),
+      );
+    if (this.state === 'done')
+      return [
+        button('drop', t('remove'), '', () => this.#remove()),
+        button('save', t('download'), 'save', () => this.#save()),
+      ];
+    if (this.state === 'running' || this.state === 'queued')
+      return [button('cancel', t('cancel'), '', () => this.#cancel())];
     return [button('drop', t('remove'), '', () => this.#remove())];
   }
 
@@ -201,7 +227,12 @@ export function resultName(name, code) {
 async function readText(file) {
   if (file.size > kMostBytes) throw new Error(t('file_too_large', {size: kMostBytes / 2 ** 20}));
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const encoding = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-8';
+  const encoding =
+    bytes[0] === 0xff && bytes[1] === 0xfe
+      ? 'utf-16le'
+      : bytes[0] === 0xfe && bytes[1] === 0xff
+        ? 'utf-16be'
+        : 'utf-8';
   let text;
   try {
     text = new TextDecoder(encoding, {fatal: true}).decode(bytes);

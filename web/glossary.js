@@ -1,5 +1,5 @@
-// The glossary drawer: terms that must be translated in a certain way, kept per target language. Rows are edited in
-// place; a two-column table pasted into a row becomes rows.
+// The glossary drawer: terms that must be translated in a certain way, kept per target language. Rows are
+// edited in place; a two-column table pasted into a row becomes rows.
 
 import {byId, icon, make} from './element.js';
 import {onUiLanguage, t} from './i18n.js';
@@ -26,7 +26,8 @@ export class Glossary extends EventTarget {
   /** What is sent: complete terms, if the glossary is on. @returns {Term[]} */
   terms() {
     if (!setting('useGlossary')) return [];
-    return this.#rows.filter((term) => term.source.trim() && term.target.trim())
+    return this.#rows
+      .filter((term) => term.source.trim() && term.target.trim())
       .map((term) => ({source: term.source.trim(), target: term.target.trim()}));
   }
 
@@ -44,13 +45,27 @@ export class Glossary extends EventTarget {
 
   #draw() {
     const list = make('div.terms', {}, ...this.#rows.map((term, at) => this.#row(term, at)));
-    const use = make('input', {type: 'checkbox', id: 'use-glossary', checked: setting('useGlossary'), onchange: () => this.#switch(use.checked)});
+    const use = make('input', {
+      type: 'checkbox',
+      id: 'use-glossary',
+      checked: setting('useGlossary'),
+      onchange: () => this.#switch(use.checked),
+    });
     this.#box.replaceChildren(
-      make('div.title', {}, make('h2', {}, t('glossary_into', {language: languageName(this.#bar.to)})),
-        make('label.switch', {}, use, make('span', {}, t('glossary_use')))),
+      make(
+        'div.title',
+        {},
+        make('h2', {}, t('glossary_into', {language: languageName(this.#bar.to)})),
+        make('label.switch', {}, use, make('span', {}, t('glossary_use'))),
+      ),
       make('p.quiet', {}, t('glossary_hint')),
       list,
-      make('button.plain.add', {type: 'button', id: 'add-term', onclick: () => this.#add()}, t('glossary_add')));
+      make(
+        'button.plain.add',
+        {type: 'button', id: 'add-term', onclick: () => this.#add()},
+        t('glossary_add'),
+      ),
+    );
     this.#drawBadge();
   }
 
@@ -61,13 +76,31 @@ export class Glossary extends EventTarget {
   }
 
   #row(term, at) {
-    const field = (side, language) => make('input', {type: 'text', value: term[side], dir: 'auto', 'data-side': side,
-      'aria-label': t(`glossary_${side}`), placeholder: t(`glossary_${side}`), lang: language,
-      oninput: (event) => this.#edit(at, side, event.target.value),
-      onpaste: (event) => this.#paste(event, at),
-      onkeydown: (event) => event.key === 'Enter' && !event.isComposing && this.#add()});
-    return make('div.term', {}, field('source'), make('span.arrow', {'aria-hidden': 'true'}, '→'), field('target', this.#bar.to),
-      make('button.icon', {type: 'button', 'aria-label': t('remove'), title: t('remove'), onclick: () => this.#remove(at)}, icon('close')));
+    const field = (side, language) =>
+      make('input', {
+        type: 'text',
+        value: term[side],
+        dir: 'auto',
+        'data-side': side,
+        'aria-label': t(`glossary_${side}`),
+        placeholder: t(`glossary_${side}`),
+        lang: language,
+        oninput: (event) => this.#edit(at, side, event.target.value),
+        onpaste: (event) => this.#paste(event, at),
+        onkeydown: (event) => event.key === 'Enter' && !event.isComposing && this.#add(),
+      });
+    return make(
+      'div.term',
+      {},
+      field('source'),
+      make('span.arrow', {'aria-hidden': 'true'}, '→'),
+      field('target', this.#bar.to),
+      make(
+        'button.icon',
+        {type: 'button', 'aria-label': t('remove'), title: t('remove'), onclick: () => this.#remove(at)},
+        icon('close'),
+      ),
+    );
   }
 
   #add() {
@@ -94,7 +127,7 @@ export class Glossary extends EventTarget {
 
   #paste(event, at) {
     const terms = parseTerms(event.clipboardData?.getData('text') ?? '');
-    if (!terms.length) return;  // a plain word: the browser pastes it
+    if (!terms.length) return; // a plain word: the browser pastes it
     event.preventDefault();
     const rows = this.#rows;
     const empty = !rows[at].source && !rows[at].target;
@@ -112,7 +145,8 @@ export function parseTerms(text) {
   const terms = [];
   for (const line of text.split(/\r?\n/)) {
     const parts = line.split(line.includes('\t') ? '\t' : /\s*(?:=|→|,)\s*/);
-    if (parts.length === 2 && parts[0].trim() && parts[1].trim()) terms.push({source: parts[0].trim(), target: parts[1].trim()});
+    if (parts.length === 2 && parts[0].trim() && parts[1].trim())
+      terms.push({source: parts[0].trim(), target: parts[1].trim()});
   }
   // One line with a comma is more often a phrase than a table.
   return terms.length > 1 || /[\t=→]/.test(text) ? terms : [];

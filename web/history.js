@@ -9,7 +9,7 @@ import {load, save} from './store.js';
 /** @typedef {{text: string, result: string, from: string, to: string, at: number}} Entry */
 
 const kMostEntries = 200;
-const kMostCharacters = 400_000;  // localStorage holds about 5 MB for everything
+const kMostCharacters = 400_000; // localStorage holds about 5 MB for everything
 const kSameThoughtMs = 60_000;
 
 export class History extends EventTarget {
@@ -30,7 +30,9 @@ export class History extends EventTarget {
     if (!setting('keepHistory') || !entry.result.trim()) return;
     const {text, result, from, to} = entry;
     // While somebody types, each pause finishes a translation; they are one entry, the last.
-    const others = this.#entries.filter((old, index) => !(index === 0 && grewOutOf(entry, old)) && !isSame(entry, old));
+    const others = this.#entries.filter(
+      (old, index) => !(index === 0 && grewOutOf(entry, old)) && !isSame(entry, old),
+    );
     this.#entries = trimmed([{text, result, from, to, at: Date.now()}, ...others]);
     this.#kept();
   }
@@ -50,9 +52,17 @@ export class History extends EventTarget {
     this.#search.placeholder = label;
     this.#search.setAttribute('aria-label', label);
     const some = this.#entries.length > 0;
-    const clear = make('button.plain', {type: 'button', id: 'clear-history', onclick: () => this.clear()}, t('history_clear'));
-    this.#box.replaceChildren(make('div.title', {}, make('h2', {}, t('history')), some && clear),
-      ...(some ? [this.#search, this.#list] : [make('p.quiet', {}, t(setting('keepHistory') ? 'history_empty' : 'history_off'))]));
+    const clear = make(
+      'button.plain',
+      {type: 'button', id: 'clear-history', onclick: () => this.clear()},
+      t('history_clear'),
+    );
+    this.#box.replaceChildren(
+      make('div.title', {}, make('h2', {}, t('history')), some && clear),
+      ...(some
+        ? [this.#search, this.#list]
+        : [make('p.quiet', {}, t(setting('keepHistory') ? 'history_empty' : 'history_off'))]),
+    );
     byId('history-badge').hidden = !some;
     byId('history-badge').textContent = String(this.#entries.length);
     this.#drawList();
@@ -60,19 +70,47 @@ export class History extends EventTarget {
 
   #drawList() {
     const wanted = this.#search.value.trim().toLowerCase();
-    const found = this.#entries.filter((entry) => `${entry.text}\n${entry.result}`.toLowerCase().includes(wanted));
+    const found = this.#entries.filter((entry) =>
+      `${entry.text}\n${entry.result}`.toLowerCase().includes(wanted),
+    );
     this.#list.replaceChildren(...found.map((entry) => this.#row(entry)));
   }
 
   #row(entry) {
-    const take = make('button.entry', {type: 'button', title: t('history_take'),
-      onclick: () => this.dispatchEvent(new CustomEvent('take', {detail: entry}))},
-    make('span.pair', {}, `${languageName(entry.from)} → ${languageName(entry.to)}`, make('time', {}, timeOf(entry.at))),
-    make('bdi.text', {lang: entry.from}, entry.text), make('bdi.result', {lang: entry.to}, entry.result));
-    return make('li', {}, take, make('button.icon', {type: 'button', 'aria-label': t('remove'), title: t('remove'), onclick: () => {
-      this.#entries = this.#entries.filter((other) => other !== entry);
-      this.#kept();
-    }}, icon('close')));
+    const take = make(
+      'button.entry',
+      {
+        type: 'button',
+        title: t('history_take'),
+        onclick: () => this.dispatchEvent(new CustomEvent('take', {detail: entry})),
+      },
+      make(
+        'span.pair',
+        {},
+        `${languageName(entry.from)} → ${languageName(entry.to)}`,
+        make('time', {}, timeOf(entry.at)),
+      ),
+      make('bdi.text', {lang: entry.from}, entry.text),
+      make('bdi.result', {lang: entry.to}, entry.result),
+    );
+    return make(
+      'li',
+      {},
+      take,
+      make(
+        'button.icon',
+        {
+          type: 'button',
+          'aria-label': t('remove'),
+          title: t('remove'),
+          onclick: () => {
+            this.#entries = this.#entries.filter((other) => other !== entry);
+            this.#kept();
+          },
+        },
+        icon('close'),
+      ),
+    );
   }
 }
 
@@ -85,7 +123,9 @@ function grewOutOf(entry, old) {
 
 function trimmed(entries) {
   let characters = 0;
-  return entries.slice(0, kMostEntries).filter((entry) => (characters += entry.text.length + entry.result.length) <= kMostCharacters);
+  return entries
+    .slice(0, kMostEntries)
+    .filter((entry) => (characters += entry.text.length + entry.result.length) <= kMostCharacters);
 }
 
 function timeOf(at) {

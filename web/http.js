@@ -31,6 +31,7 @@ export async function fetchJson(path, {body, timeoutMs = 10_000} = {}) {
     throw new HttpError(0, String(cause));
   }
   const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new HttpError(response.status, answer?.error?.message ?? answer?.error ?? response.statusText);
+  if (!response.ok)
+    throw new HttpError(response.status, answer?.error?.message ?? answer?.error ?? response.statusText);
   return answer;
 }

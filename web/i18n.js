@@ -23,7 +23,10 @@ export function t(key, values = {}) {
 
 /** @param {number} value @param {number} [digits] */
 export const formatNumber = (value, digits = 0) =>
-  value.toLocaleString(uiLanguage() === 'zh' ? 'zh-CN' : 'en', {minimumFractionDigits: digits, maximumFractionDigits: digits});
+  value.toLocaleString(uiLanguage() === 'zh' ? 'zh-CN' : 'en', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
 
 /** @param {ParentNode} root */
 export function translateMarkup(root = document) {

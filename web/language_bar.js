@@ -1,9 +1,16 @@
-// The bar with both languages: pickers, the recent ones beside them, swap. It holds which pair is chosen and tells
-// when that changes.
+// The bar with both languages: pickers, the recent ones beside them, swap. It holds which pair is chosen and
+// tells when that changes.
 
 import {byId, make} from './element.js';
 import {onUiLanguage, t} from './i18n.js';
-import {allLanguages, kAuto, languageName, recentLanguages, rememberLanguage, targetsOf} from './languages.js';
+import {
+  allLanguages,
+  kAuto,
+  languageName,
+  recentLanguages,
+  rememberLanguage,
+  targetsOf,
+} from './languages.js';
 import {Picker} from './picker.js';
 import {load, save} from './store.js';
 
@@ -13,10 +20,20 @@ export class LanguageBar extends EventTarget {
   /** What the server took the text for; '' if it has not said. */
   detected = '';
 
-  #fromPicker = new Picker({side: 'from', labelKey: 'from_label', caption: (code) => this.#fromCaption(code),
-    codes: () => [kAuto, ...allLanguages().map((language) => language.code)], onPick: (code) => this.choose('from', code)});
-  #toPicker = new Picker({side: 'to', labelKey: 'to_label', caption: (code) => ({name: languageName(code)}),
-    codes: () => targetsOf(this.from).map((language) => language.code), onPick: (code) => this.choose('to', code)});
+  #fromPicker = new Picker({
+    side: 'from',
+    labelKey: 'from_label',
+    caption: (code) => this.#fromCaption(code),
+    codes: () => [kAuto, ...allLanguages().map((language) => language.code)],
+    onPick: (code) => this.choose('from', code),
+  });
+  #toPicker = new Picker({
+    side: 'to',
+    labelKey: 'to_label',
+    caption: (code) => ({name: languageName(code)}),
+    codes: () => targetsOf(this.from).map((language) => language.code),
+    onPick: (code) => this.choose('to', code),
+  });
 
   constructor() {
     super();
@@ -32,7 +49,8 @@ export class LanguageBar extends EventTarget {
   choose(side, code) {
     const other = side === 'from' ? 'to' : 'from';
     // The language of the other side: the person wants them the other way round.
-    if (code !== kAuto && code === this[other]) this[other] = this[side] === kAuto ? this.#instead(code) : this[side];
+    if (code !== kAuto && code === this[other])
+      this[other] = this[side] === kAuto ? this.#instead(code) : this[side];
     this[side] = code;
     if (side === 'from') this.detected = '';
     rememberLanguage(side, code);
@@ -87,9 +105,20 @@ export class LanguageBar extends EventTarget {
   }
 
   #drawRecent(side, chosen) {
-    const codes = recentLanguages(side).filter((code) => code !== chosen && code !== this[side === 'from' ? 'to' : 'from']);
-    byId(`${side}-recent`).replaceChildren(...codes.slice(0, 3).map((code) =>
-      make('button.plain', {type: 'button', 'data-code': code, onclick: () => this.choose(side, code)}, languageName(code))));
+    const codes = recentLanguages(side).filter(
+      (code) => code !== chosen && code !== this[side === 'from' ? 'to' : 'from'],
+    );
+    byId(`${side}-recent`).replaceChildren(
+      ...codes
+        .slice(0, 3)
+        .map((code) =>
+          make(
+            'button.plain',
+            {type: 'button', 'data-code': code, onclick: () => this.choose(side, code)},
+            languageName(code),
+          ),
+        ),
+    );
   }
 
   #changed() {

@@ -1,5 +1,5 @@
-// The languages: codes and names from the server, native names and directions from here, and how a person finds
-// one by typing.
+// The languages: codes and names from the server, native names and directions from here, and how a person
+// finds one by typing.
 
 import {fetchJson} from './http.js';
 import {uiLanguage} from './i18n.js';
@@ -11,13 +11,44 @@ const kRightToLeft = new Set(['ar', 'he', 'fa', 'ur', 'ug']);
 // As src/translate/languages.cc has them. Browsers carry these names for some languages only and put English
 // ones in their place without a word.
 const kNative = {
-  'zh': '简体中文', 'en': 'English', 'fr': 'Français', 'pt': 'Português', 'es': 'Español', 'ja': '日本語',
-  'tr': 'Türkçe', 'ru': 'Русский', 'ar': 'العربية', 'ko': '한국어', 'th': 'ไทย', 'it': 'Italiano', 'de': 'Deutsch',
-  'vi': 'Tiếng Việt', 'ms': 'Bahasa Melayu', 'id': 'Bahasa Indonesia', 'tl': 'Filipino', 'hi': 'हिन्दी',
-  'zh-Hant': '繁體中文', 'pl': 'Polski', 'cs': 'Čeština', 'nl': 'Nederlands', 'km': 'ខ្មែរ', 'my': 'မြန်မာ',
-  'fa': 'فارسی', 'gu': 'ગુજરાતી', 'ur': 'اردو', 'te': 'తెలుగు', 'mr': 'मराठी', 'he': 'עברית', 'bn': 'বাংলা',
-  'ta': 'தமிழ்', 'uk': 'Українська', 'bo': 'བོད་སྐད', 'kk': 'Қазақша', 'mn': 'Монгол', 'ug': 'ئۇيغۇرچە',
-  'yue': '粵語',
+  zh: '简体中文',
+  en: 'English',
+  fr: 'Français',
+  pt: 'Português',
+  es: 'Español',
+  ja: '日本語',
+  tr: 'Türkçe',
+  ru: 'Русский',
+  ar: 'العربية',
+  ko: '한국어',
+  th: 'ไทย',
+  it: 'Italiano',
+  de: 'Deutsch',
+  vi: 'Tiếng Việt',
+  ms: 'Bahasa Melayu',
+  id: 'Bahasa Indonesia',
+  tl: 'Filipino',
+  hi: 'हिन्दी',
+  'zh-Hant': '繁體中文',
+  pl: 'Polski',
+  cs: 'Čeština',
+  nl: 'Nederlands',
+  km: 'ខ្មែរ',
+  my: 'မြန်မာ',
+  fa: 'فارسی',
+  gu: 'ગુજરાતી',
+  ur: 'اردو',
+  te: 'తెలుగు',
+  mr: 'मराठी',
+  he: 'עברית',
+  bn: 'বাংলা',
+  ta: 'தமிழ்',
+  uk: 'Українська',
+  bo: 'བོད་སྐད',
+  kk: 'Қазақша',
+  mn: 'Монгол',
+  ug: 'ئۇيغۇرچە',
+  yue: '粵語',
 };
 
 /** @typedef {{code: string, name: string, targets?: string[]}} Language */
@@ -75,13 +106,19 @@ export function matchesQuery(code, query) {
   const english = known.find((language) => language.code === code)?.name ?? '';
   return [code, english, languageName(code), nativeName(code)]
     .map(folded)
-    .some((name) => name.startsWith(wanted) || name.includes(` ${wanted}`) || (/[^\x00-\x7f]/.test(wanted) && name.includes(wanted)));
+    .some(
+      (name) =>
+        name.startsWith(wanted) ||
+        name.includes(` ${wanted}`) ||
+        (/[^\x00-\x7f]/.test(wanted) && name.includes(wanted)),
+    );
 }
 
 const kRecent = 4;
 
 /** @param {'from'|'to'} side */
-export const recentLanguages = (side) => load(`recent.${side}`, []).filter((code) => known.some((l) => l.code === code));
+export const recentLanguages = (side) =>
+  load(`recent.${side}`, []).filter((code) => known.some((l) => l.code === code));
 
 /** @param {'from'|'to'} side @param {string} code */
 export function rememberLanguage(side, code) {

@@ -1,10 +1,11 @@
-// Translates the lines of one text, several at a time, and puts them together again: as many lines out as in, in
-// order, with the same line ends. Knows nothing of the page; translate() is handed in.
+// Translates the lines of one text, several at a time, and puts them together again: as many lines out as in,
+// in order, with the same line ends. Knows nothing of the page; translate() is handed in.
 
 /**
  * @typedef {object} LineJobOptions
  * @property {(line: string) => {done: Promise<string>, cancel: () => void}} translate
- *   done rejects with {retry: boolean, message: string}; retry: the same may work later (lost connection, full queue)
+ *   done rejects with {retry: boolean, message: string}; retry: the same may work later
+ *   (lost connection, full queue)
  * @property {() => void} onProgress
  */
 
@@ -84,10 +85,13 @@ export class LineJob {
   async #one(line) {
     const {done, cancel} = this.#options.translate(line);
     let stop;
-    const stopped = new Promise((_, reject) => (stop = () => {
-      cancel();
-      reject({retry: true, message: ''});
-    }));
+    const stopped = new Promise(
+      (_, reject) =>
+        (stop = () => {
+          cancel();
+          reject({retry: true, message: ''});
+        }),
+    );
     this.#running.add(stop);
     try {
       return await Promise.race([done, stopped]);

@@ -1,5 +1,6 @@
-// The memory picture: what of the server's memory is weights, cache and the rest, and a field of tiles for the blocks
-// of the KV cache: used, cached for later, free. Asks /stats every two seconds while somebody can see it.
+// The memory picture: what of the server's memory is weights, cache and the rest, and a field of tiles for
+// the blocks of the KV cache: used, cached for later, free. Asks /stats every two seconds while somebody can
+// see it.
 
 import {byId, make} from './element.js';
 import {formatNumber, onUiLanguage, t} from './i18n.js';
@@ -7,7 +8,7 @@ import {fetchJson} from './http.js';
 
 const kPollMs = 2000;
 const kTiles = 192;
-const kSpeeds = 60;  // two minutes
+const kSpeeds = 60; // two minutes
 
 export class MemoryPicture {
   #box = byId('drawer-memory');
@@ -21,8 +22,11 @@ export class MemoryPicture {
   constructor() {
     onUiLanguage(() => this.#draw());
     document.addEventListener('visibilitychange', () => this.#wake());
-    addEventListener('hashchange', () => setTimeout(() => this.#wake()));  // after the view has changed
-    new MutationObserver(() => this.#wake()).observe(this.#box, {attributes: true, attributeFilter: ['hidden']});
+    addEventListener('hashchange', () => setTimeout(() => this.#wake())); // after the view has changed
+    new MutationObserver(() => this.#wake()).observe(this.#box, {
+      attributes: true,
+      attributeFilter: ['hidden'],
+    });
   }
 
   get #visible() {
@@ -40,7 +44,7 @@ export class MemoryPicture {
       this.#take(await fetchJson('/stats', {timeoutMs: kPollMs * 2}));
       this.#box.classList.remove('old');
     } catch {
-      this.#box.classList.add('old');  // the banner says what is wrong
+      this.#box.classList.add('old'); // the banner says what is wrong
     }
     if (this.#visible) this.#timer = setTimeout(() => this.#poll(), kPollMs);
   }
@@ -57,32 +61,87 @@ export class MemoryPicture {
 
   #draw() {
     const stats = this.#stats;
-    if (!stats) return this.#box.replaceChildren(make('h2', {}, t('memory')), make('p.quiet', {}, t('memory_waiting')));
+    if (!stats)
+      return this.#box.replaceChildren(make('h2', {}, t('memory')), make('p.quiet', {}, t('memory_waiting')));
     this.#drawTiles(stats.kv);
     this.#box.replaceChildren(
-      make('div.title', {}, make('h2', {}, t('memory')), make('span.quiet', {}, `${stats.model} · ${stats.device}`)),
-      make('div.memory-columns', {}, this.#bytes(stats), this.#blocks(stats.kv), this.#work(stats)));
+      make(
+        'div.title',
+        {},
+        make('h2', {}, t('memory')),
+        make('span.quiet', {}, `${stats.model} · ${stats.device}`),
+      ),
+      make('div.memory-columns', {}, this.#bytes(stats), this.#blocks(stats.kv), this.#work(stats)),
+    );
   }
 
   #bytes(stats) {
     const parts = [...stats.memory].filter((part) => part.bytes > 0).sort((a, b) => b.bytes - a.bytes);
     const total = parts.reduce((sum, part) => sum + part.bytes, 0);
-    const bar = make('div.bytes', {role: 'img', 'aria-label': parts.map((part) => `${tagName(part.tag)} ${sizeText(part.bytes)}`).join(', ')},
+    const bar = make(
+      'div.bytes',
+      {
+        role: 'img',
+        'aria-label': parts.map((part) => `${tagName(part.tag)} ${sizeText(part.bytes)}`).join(', '),
+      },
       ...parts.map((part) => {
-        const piece = make('i', {'data-tag': part.tag, title: `${tagName(part.tag)} ${sizeText(part.bytes)}`});
+        const piece = make('i', {
+          'data-tag': part.tag,
+          title: `${tagName(part.tag)} ${sizeText(part.bytes)}`,
+        });
         piece.style.flexGrow = String(part.bytes / total);
         return piece;
-      }));
+      }),
+    );
     const lines = parts.map((part) => line(part.tag, tagName(part.tag), sizeText(part.bytes)));
-    return make('div', {}, make('h3', {}, t('memory_held'), make('b', {}, sizeText(total))), bar, make('dl', {}, ...lines.flat()));
+    return make(
+      'div',
+      {},
+      make('h3', {}, t('memory_held'), make('b', {}, sizeText(total))),
+      bar,
+      make('dl', {}, ...lines.flat()),
+    );
   }
 
   #blocks(kv) {
-    const share = (blocks) => `${formatNumber(blocks)} · ${formatNumber((100 * blocks) / Math.max(1, kv.blocks_total), blocks && blocks * 100 < kv.blocks_total ? 1 : 0)} %`;
-    const field = make('div.tiles', {role: 'img', 'aria-label': t('memory_blocks_said', {used: kv.blocks_used, cached: kv.blocks_cached, free: kv.blocks_free})}, ...this.#tiles);
-    return make('div', {}, make('h3', {}, t('memory_blocks'), make('b', {title: t('memory_block_size', {tokens: kv.block_tokens})}, t('memory_tokens', {tokens: formatNumber(kv.blocks_total * kv.block_tokens)}))),
-      field, make('dl', {}, ...line('used', t('memory_used'), share(kv.blocks_used)), ...line('cached', t('memory_cached'), share(kv.blocks_cached)),
-        ...line('free', t('memory_free'), share(kv.blocks_free))));
+    const share = (blocks) => {
+      const percent = (100 * blocks) / Math.max(1, kv.blocks_total);
+      return `${formatNumber(blocks)} · ${formatNumber(percent, percent > 0 && percent < 1 ? 1 : 0)} %`;
+    };
+    const field = make(
+      'div.tiles',
+      {
+        role: 'img',
+        'aria-label': t('memory_blocks_said', {
+          used: kv.blocks_used,
+          cached: kv.blocks_cached,
+          free: kv.blocks_free,
+        }),
+      },
+      ...this.#tiles,
+    );
+    return make(
+      'div',
+      {},
+      make(
+        'h3',
+        {},
+        t('memory_blocks'),
+        make(
+          'b',
+          {title: t('memory_block_size', {tokens: kv.block_tokens})},
+          t('memory_tokens', {tokens: formatNumber(kv.blocks_total * kv.block_tokens)}),
+        ),
+      ),
+      field,
+      make(
+        'dl',
+        {},
+        ...line('used', t('memory_used'), share(kv.blocks_used)),
+        ...line('cached', t('memory_cached'), share(kv.blocks_cached)),
+        ...line('free', t('memory_free'), share(kv.blocks_free)),
+      ),
+    );
   }
 
   #drawTiles(kv) {
@@ -94,7 +153,9 @@ export class MemoryPicture {
   }
 
   #work(stats) {
-    const hits = stats.prefix_queries_tokens ? (100 * stats.prefix_hits_tokens) / stats.prefix_queries_tokens : 0;
+    const hits = stats.prefix_queries_tokens
+      ? (100 * stats.prefix_hits_tokens) / stats.prefix_queries_tokens
+      : 0;
     const speed = this.#speeds.at(-1) ?? 0;
     const rows = [
       ['memory_running', `${formatNumber(stats.running)} + ${formatNumber(stats.waiting)}`],
@@ -103,8 +164,13 @@ export class MemoryPicture {
       ['memory_generated', formatNumber(stats.generated_tokens)],
       ['memory_uptime', uptimeText(stats.uptime_seconds)],
     ];
-    return make('div', {}, make('h3', {}, t('memory_work'), make('b', {}, t('tokens_per_second', {n: formatNumber(speed)}))), sparkline(this.#speeds),
-      make('dl', {}, ...rows.flatMap(([key, value]) => line('', t(key), value))));
+    return make(
+      'div',
+      {},
+      make('h3', {}, t('memory_work'), make('b', {}, t('tokens_per_second', {n: formatNumber(speed)}))),
+      sparkline(this.#speeds),
+      make('dl', {}, ...rows.flatMap(([key, value]) => line('', t(key), value))),
+    );
   }
 }
 
@@ -125,9 +191,13 @@ export function sizeText(bytes) {
 }
 
 function uptimeText(seconds) {
-  const days = Math.floor(seconds / 86400), hours = Math.floor(seconds / 3600) % 24, minutes = Math.floor(seconds / 60) % 60;
+  const days = Math.floor(seconds / 86400),
+    hours = Math.floor(seconds / 3600) % 24,
+    minutes = Math.floor(seconds / 60) % 60;
   if (days) return t('uptime_days', {days, hours});
-  return hours ? t('uptime_hours', {hours, minutes}) : t('uptime_minutes', {minutes, seconds: Math.floor(seconds % 60)});
+  return hours
+    ? t('uptime_hours', {hours, minutes})
+    : t('uptime_minutes', {minutes, seconds: Math.floor(seconds % 60)});
 }
 
 const kSvg = 'http://www.w3.org/2000/svg';
@@ -139,7 +209,9 @@ function sparkline(values) {
   svg.setAttribute('class', 'spark');
   svg.setAttribute('aria-hidden', 'true');
   const most = Math.max(1, ...values);
-  const points = values.map((value, at) => `${kSpeeds - values.length + at} ${(29 - (27 * value) / most).toFixed(1)}`);
+  const points = values.map(
+    (value, at) => `${kSpeeds - values.length + at} ${(29 - (27 * value) / most).toFixed(1)}`,
+  );
   const area = document.createElementNS(kSvg, 'path');
   area.setAttribute('class', 'area');
   const stroke = document.createElementNS(kSvg, 'path');

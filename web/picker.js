@@ -1,5 +1,5 @@
-// A language picker: a button that opens a list with a search field, after the ARIA pattern of a combobox with a
-// listbox. Arrow keys move, Enter takes, Escape closes, typing filters.
+// A language picker: a button that opens a list with a search field, after the ARIA pattern of a combobox
+// with a listbox. Arrow keys move, Enter takes, Escape closes, typing filters.
 
 import {byId, icon, make} from './element.js';
 import {t} from './i18n.js';
@@ -26,11 +26,23 @@ export class Picker {
   /** @param {PickerOptions} options */
   constructor(options) {
     this.#options = options;
-    this.#button = make('button.pick', {type: 'button', id: `pick-${options.side}`, 'aria-haspopup': 'listbox', 'aria-expanded': 'false',
-      onclick: () => this.toggle(), onkeydown: (event) => this.#buttonKey(event)}, this.#caption, icon('down'));
+    this.#button = make(
+      'button.pick',
+      {
+        type: 'button',
+        id: `pick-${options.side}`,
+        'aria-haspopup': 'listbox',
+        'aria-expanded': 'false',
+        onclick: () => this.toggle(),
+        onkeydown: (event) => this.#buttonKey(event),
+      },
+      this.#caption,
+      icon('down'),
+    );
     byId(`${options.side}-picker`).append(this.#button);
     document.addEventListener('pointerdown', (event) => {
-      if (this.#panel && !this.#panel.contains(event.target) && !this.#button.contains(event.target)) this.close();
+      if (this.#panel && !this.#panel.contains(event.target) && !this.#button.contains(event.target))
+        this.close();
     });
   }
 
@@ -56,11 +68,28 @@ export class Picker {
 
   #open() {
     const listId = `list-${this.#options.side}`;
-    const search = make('input', {type: 'text', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': listId,
-      'aria-autocomplete': 'list', 'aria-label': t('language_search'), placeholder: t('language_search'), autocomplete: 'off',
-      spellcheck: 'false', oninput: () => this.#fill()});
-    this.#panel = make(`div.choose.${this.#options.side}`, {tabindex: -1, onkeydown: (event) => this.#key(event)}, make('label.search', {}, icon('search'), search),
-      make('div.scroll', {}, make('ul', {id: listId, role: 'listbox', 'aria-label': t(this.#options.labelKey)})));
+    const search = make('input', {
+      type: 'text',
+      role: 'combobox',
+      'aria-expanded': 'true',
+      'aria-controls': listId,
+      'aria-autocomplete': 'list',
+      'aria-label': t('language_search'),
+      placeholder: t('language_search'),
+      autocomplete: 'off',
+      spellcheck: 'false',
+      oninput: () => this.#fill(),
+    });
+    this.#panel = make(
+      `div.choose.${this.#options.side}`,
+      {tabindex: -1, onkeydown: (event) => this.#key(event)},
+      make('label.search', {}, icon('search'), search),
+      make(
+        'div.scroll',
+        {},
+        make('ul', {id: listId, role: 'listbox', 'aria-label': t(this.#options.labelKey)}),
+      ),
+    );
     this.#button.after(this.#panel);
     this.#button.setAttribute('aria-expanded', 'true');
     this.#fill();
@@ -98,9 +127,18 @@ export class Picker {
   #row(code) {
     const native = nativeName(code);
     const name = code === kAuto ? t('detect') : languageName(code);
-    return make('li', {role: 'option', id: `${this.#options.side}-${code}`, 'data-code': code, 'aria-selected': String(code === this.value),
-      onclick: () => this.#take(code)},
-      make('span.name', {}, name), native && native !== name && make('bdi.native', {lang: code}, native));
+    return make(
+      'li',
+      {
+        role: 'option',
+        id: `${this.#options.side}-${code}`,
+        'data-code': code,
+        'aria-selected': String(code === this.value),
+        onclick: () => this.#take(code),
+      },
+      make('span.name', {}, name),
+      native && native !== name && make('bdi.native', {lang: code}, native),
+    );
   }
 
   #rows() {
@@ -133,7 +171,8 @@ export class Picker {
   #key(event) {
     const moves = {ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8};
     if (event.key in moves) this.#activate(this.#active + moves[event.key]);
-    else if (event.key === 'Enter') this.#rows()[this.#active] && this.#take(this.#rows()[this.#active].dataset.code);
+    else if (event.key === 'Enter')
+      this.#rows()[this.#active] && this.#take(this.#rows()[this.#active].dataset.code);
     else if (event.key === 'Escape') this.#leave();
     else if (event.key === 'Tab') return this.close();
     else return;

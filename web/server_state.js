@@ -1,4 +1,5 @@
-// What the header and the banner say of the server: there, not there and when it is tried again, or in want of a key.
+// What the header and the banner say of the server: there, not there and when it is tried again, or in want
+// of a key.
 
 import {byId} from './element.js';
 import {fetchJson} from './http.js';
@@ -14,7 +15,10 @@ export class ServerState {
   #everOpen = false;
   #timer = 0;
 
-  /** @param {import('./connection.js').Connection} connection @param {import('./settings_view.js').SettingsView} settings */
+  /**
+   * @param {import('./connection.js').Connection} connection
+   * @param {import('./settings_view.js').SettingsView} settings
+   */
   constructor(connection, settings) {
     this.#connection = connection;
     this.#settings = settings;

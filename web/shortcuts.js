@@ -7,10 +7,22 @@ const kMac = /Mac|iPhone|iPad/.test(navigator.platform);
 const kAlt = kMac ? '⌃⌥' : 'Alt ';
 export const kRunKeys = kMac ? '⌘ ↵' : 'Ctrl ↵';
 
-/** @typedef {Record<'run'|'stop'|'swap'|'copy'|'alternatives'|'glossary'|'context'|'history'|'memory'|'settings', () => void>} Actions */
+/**
+ * @typedef {'run'|'stop'|'swap'|'copy'|'alternatives'|'glossary'|'context'|'history'|'memory'|'settings'} Action
+ * @typedef {Record<Action, () => void>} Actions
+ */
 
 /** By the place of the key, so that they work on every layout. */
-const kAltKeys = {KeyS: 'swap', KeyC: 'copy', KeyA: 'alternatives', KeyG: 'glossary', KeyX: 'context', KeyH: 'history', KeyM: 'memory', Comma: 'settings'};
+const kAltKeys = {
+  KeyS: 'swap',
+  KeyC: 'copy',
+  KeyA: 'alternatives',
+  KeyG: 'glossary',
+  KeyX: 'context',
+  KeyH: 'history',
+  KeyM: 'memory',
+  Comma: 'settings',
+};
 
 /** @param {Actions} actions */
 export function listenToKeys(actions) {
@@ -42,12 +54,30 @@ const isTyping = (element) => element instanceof HTMLTextAreaElement || element 
 
 function drawKeys(dialog) {
   const rows = [
-    [kRunKeys, 'translate_now'], ['Esc', 'stop'], ['/', 'skip'],
-    ...Object.entries(kAltKeys).map(([code, action]) => [kAlt + (code === 'Comma' ? ',' : code.slice(3)), `key_${action}`]),
+    [kRunKeys, 'translate_now'],
+    ['Esc', 'stop'],
+    ['/', 'skip'],
+    ...Object.entries(kAltKeys).map(([code, action]) => [
+      kAlt + (code === 'Comma' ? ',' : code.slice(3)),
+      `key_${action}`,
+    ]),
     ['?', 'keys'],
   ];
   dialog.replaceChildren(
-    make('div.title', {}, make('h2', {id: 'keys-title'}, t('keys')),
-      make('button.icon', {type: 'button', 'aria-label': t('close'), title: t('close'), onclick: () => dialog.close()}, icon('close'))),
-    make('dl.keys-list', {}, ...rows.flatMap(([keys, name]) => [make('dt', {}, make('kbd', {}, keys)), make('dd', {}, t(name))])));
+    make(
+      'div.title',
+      {},
+      make('h2', {id: 'keys-title'}, t('keys')),
+      make(
+        'button.icon',
+        {type: 'button', 'aria-label': t('close'), title: t('close'), onclick: () => dialog.close()},
+        icon('close'),
+      ),
+    ),
+    make(
+      'dl.keys-list',
+      {},
+      ...rows.flatMap(([keys, name]) => [make('dt', {}, make('kbd', {}, keys)), make('dd', {}, t(name))]),
+    ),
+  );
 }

@@ -1,5 +1,5 @@
-// What the page keeps in this browser: JSON values under one prefix of localStorage. Where the browser refuses
-// storage (private windows, full disk) values live as long as the page, and nothing fails.
+// What the page keeps in this browser: JSON values under one prefix of localStorage. Where the browser
+// refuses storage (private windows, full disk) values live as long as the page, and nothing fails.
 
 const kPrefix = 'pagoda.';
 /** @type {Map<string, unknown>} */

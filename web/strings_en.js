@@ -39,7 +39,8 @@ export const kEnglish = {
   done_said: 'Translation ready',
   failed: 'The translation failed.',
   measure: '{speed} tokens/s · {time}',
-  measure_title: 'First token after {first}, all after {total}. Prompt of {prompt} tokens, {cached} of them from the cache; {made} made.',
+  measure_title:
+    'First token after {first}, all after {total}. Prompt of {prompt} tokens, {cached} of them from the cache; {made} made.',
   milliseconds: '{n} ms',
   seconds: '{n} s',
 
@@ -123,7 +124,8 @@ export const kEnglish = {
   api_deepl: 'DeepL',
   api_websocket: 'WebSocket',
   api_translate_hint: 'LibreTranslate’s shape. Clients written for it work with this address.',
-  api_generate_hint: 'The plain endpoint: a prompt in, text and speed out. The prompt is the official one of the model.',
+  api_generate_hint:
+    'The plain endpoint: a prompt in, text and speed out. The prompt is the official one of the model.',
   api_openai_hint: 'Any OpenAI client: set its base URL to this address and /v1.',
   api_deepl_hint: 'DeepL’s shape, for tools that let you set the server.',
   api_websocket_hint: 'What this page uses: many translations at once on one connection, piece by piece.',

@@ -39,7 +39,8 @@ export const kChinese = {
   done_said: '翻译完成',
   failed: '翻译失败。',
   measure: '{speed} 词元/秒 · {time}',
-  measure_title: '首个词元 {first}，全部 {total}。提示 {prompt} 个词元，其中 {cached} 个来自缓存；生成 {made} 个。',
+  measure_title:
+    '首个词元 {first}，全部 {total}。提示 {prompt} 个词元，其中 {cached} 个来自缓存；生成 {made} 个。',
   milliseconds: '{n} 毫秒',
   seconds: '{n} 秒',
 

@@ -1,5 +1,5 @@
-// Sets the theme before the first paint. The one classic script of the page: modules run after the document is
-// parsed, which would show a dark-mode user a white flash. settings.js changes the theme later.
+// Sets the theme before the first paint. The one classic script of the page: modules run after the document
+// is parsed, which would show a dark-mode user a white flash. settings.js changes the theme later.
 
 (() => {
   let theme = 'auto';

@@ -1,5 +1,5 @@
-// The two panes: reads the source, asks for its translation while the person types or on Ctrl+Enter, shows it as it
-// comes, and what it cost. One translation at a time; a newer one cancels the older.
+// The two panes: reads the source, asks for its translation while the person types or on Ctrl+Enter, shows it
+// as it comes, and what it cost. One translation at a time; a newer one cancels the older.
 
 import {kLost} from './connection.js';
 import {announce, byId, copyText} from './element.js';
@@ -90,17 +90,20 @@ export class TranslateView extends EventTarget {
     this.#owed = false;
     this.#setNote('');
     this.result = '';
-    this.#target.classList.add('stale');  // the older text stays, paler, until the first new piece
+    this.#target.classList.add('stale'); // the older text stays, paler, until the first new piece
     this.#shown = '';
     const request = this.request();
     this.dispatchEvent(new Event('begin'));
-    this.#running = this.#connection.translate({...request, ...sampling()}, {
-      start: ({from}) => request.from === kAuto && this.#detected(from),
-      delta: ({text}) => this.#append(text),
-      replace: ({text}) => this.#replace(text),
-      done: (message) => this.#done(request, message),
-      error: (error) => this.#failed(error),
-    });
+    this.#running = this.#connection.translate(
+      {...request, ...sampling()},
+      {
+        start: ({from}) => request.from === kAuto && this.#detected(from),
+        delta: ({text}) => this.#append(text),
+        replace: ({text}) => this.#replace(text),
+        done: (message) => this.#done(request, message),
+        error: (error) => this.#failed(error),
+      },
+    );
     this.#draw();
   }
 
@@ -195,7 +198,11 @@ export class TranslateView extends EventTarget {
     if (request.from === kAuto && message.from) this.#detected(message.from);
     this.#draw();
     announce(t('done_said'));
-    this.dispatchEvent(new CustomEvent('done', {detail: {...request, from: message.from || request.from, result: message.text}}));
+    this.dispatchEvent(
+      new CustomEvent('done', {
+        detail: {...request, from: message.from || request.from, result: message.text},
+      }),
+    );
   }
 
   #failed(error) {
@@ -256,16 +263,24 @@ function sampling() {
   return chosen === undefined ? {} : {temperature: chosen};
 }
 
-const seconds = (value) => (value < 1 ? t('milliseconds', {n: formatNumber(value * 1000)}) : t('seconds', {n: formatNumber(value, 2)}));
+const seconds = (value) =>
+  value < 1 ? t('milliseconds', {n: formatNumber(value * 1000)}) : t('seconds', {n: formatNumber(value, 2)});
 
 function measureText(message) {
-  return t('measure', {speed: formatNumber(message.tokens_per_second, message.tokens_per_second < 100 ? 1 : 0),
-    time: seconds(message.generation_time)});
+  return t('measure', {
+    speed: formatNumber(message.tokens_per_second, message.tokens_per_second < 100 ? 1 : 0),
+    time: seconds(message.generation_time),
+  });
 }
 
 function measureTitle(message) {
-  return t('measure_title', {first: seconds(message.time_to_first_token), total: seconds(message.generation_time),
-    prompt: message.usage?.prompt_tokens ?? 0, cached: message.usage?.cached_tokens ?? 0, made: message.usage?.completion_tokens ?? 0});
+  return t('measure_title', {
+    first: seconds(message.time_to_first_token),
+    total: seconds(message.generation_time),
+    prompt: message.usage?.prompt_tokens ?? 0,
+    cached: message.usage?.cached_tokens ?? 0,
+    made: message.usage?.completion_tokens ?? 0,
+  });
 }
 
 /** One sentence for what the server saw wrong in its own answer. @param {string[]} problems */

@@ -14,7 +14,10 @@ MOST_FIRST_PAINT_MS = 1000
 
 def test_paints_within_a_second(page):
     page.open()
-    paint = page.until(lambda: page.js("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"), "paint")
+    paint = page.until(
+        lambda: page.js("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"),
+        "paint",
+    )
     print(f"first contentful paint {paint:.0f} ms")
     assert paint < MOST_FIRST_PAINT_MS
 
@@ -30,7 +33,9 @@ def test_asks_nobody_but_its_server(page):
 def test_dark_and_light(page, shoot):
     page.open().ready()
     light = page.style("body", "backgroundColor")
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    page.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
     dark = page.style("body", "backgroundColor")
     assert dark != light
     page.one("#open-settings").click()
@@ -140,8 +145,10 @@ def test_chinese_interface(page, shoot):
     for name in ("glossary", "context", "history", "memory"):
         page.drawer(name)
     page.until(lambda: page.all(".tiles"), "the picture")
-    latin = page.js(r"""return [...document.querySelectorAll('[data-i18n], .drawer h2, .drawer h3, .drawer dt')]
-        .map((element) => element.firstChild?.textContent ?? '').filter((text) => /^[\x20-\x7e]+$/.test(text))""")
+    latin = page.js(
+        r"""return [...document.querySelectorAll('[data-i18n], .drawer h2, .drawer h3, .drawer dt')]
+        .map((element) => element.firstChild?.textContent ?? '').filter((text) => /^[\x20-\x7e]+$/.test(text))"""
+    )
     assert set(latin) <= {"API"}
     shoot(page.driver, "chinese")
     page.one("#open-settings").click()
@@ -157,7 +164,9 @@ def test_both_languages_of_the_interface_have_every_string(page):
     for key, text in english:
         assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", chinese[key])), key
     markup = (ROOT / "web" / "index.html").read_text()
-    used = set(re.findall(r'data-i18n="(\w+)"', markup)) | set(re.findall(r"[\w-]+:(\w+)", " ".join(re.findall(r'data-i18n-attr="([^"]+)"', markup))))
+    used = set(re.findall(r'data-i18n="(\w+)"', markup)) | set(
+        re.findall(r"[\w-]+:(\w+)", " ".join(re.findall(r'data-i18n-attr="([^"]+)"', markup)))
+    )
     for script in (ROOT / "web").glob("*.js"):
         used |= set(re.findall(r"\bt\('(\w+)'", script.read_text()))
     assert used - {"key"} <= {key for key, _ in english}  # 'key' is the example in a comment
@@ -171,7 +180,20 @@ def test_everything_that_can_be_used_has_a_name(page):
         page.drawer(name)
     page.one("#add-term").click()
     nodes = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    roles = {"button", "textbox", "searchbox", "combobox", "checkbox", "radio", "link", "tab", "switch", "progressbar", "img", "image"}
+    roles = {
+        "button",
+        "textbox",
+        "searchbox",
+        "combobox",
+        "checkbox",
+        "radio",
+        "link",
+        "tab",
+        "switch",
+        "progressbar",
+        "img",
+        "image",
+    }
     used = [node for node in nodes if not node["ignored"] and node.get("role", {}).get("value") in roles]
     assert len(used) > 20
     assert [node["role"]["value"] for node in used if not node.get("name", {}).get("value")] == []

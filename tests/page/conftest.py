@@ -20,9 +20,19 @@ from on_page import Page
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-CHROMIUM_FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                  "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                  "--disable-dev-shm-usage", "--window-size=1360,900", "--lang=en-US"]
+CHROMIUM_FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1360,900",
+    "--lang=en-US",
+]
 
 
 def pytest_addoption(parser):
@@ -48,8 +58,12 @@ class Server:
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen([*self.command, "--port", str(self.port)], stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            [*self.command, "--port", str(self.port)],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -57,7 +71,9 @@ class Server:
                 return self
             except OSError as error:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{self.command[0]} does not serve: " + open(self.log.name).read()) from error
+                    raise RuntimeError(
+                        f"{self.command[0]} does not serve: " + open(self.log.name).read()
+                    ) from error
                 time.sleep(0.05)
 
     def stop(self):
@@ -82,7 +98,10 @@ def stand_in(*flags):
 def server(request):
     pagoda = request.config.getoption("--pagoda")
     if pagoda:
-        one = Server([pagoda, "serve", "--model", request.config.getoption("--model"), "--host", "127.0.0.1"], is_real=True)
+        one = Server(
+            [pagoda, "serve", "--model", request.config.getoption("--model"), "--host", "127.0.0.1"],
+            is_real=True,
+        )
     else:
         one = stand_in()
     yield one.start()
@@ -113,7 +132,9 @@ def chromium():
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     # What the page sends, in order: {type: "translate", ...}. And how the target grew.
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": """
+    driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument",
+        {"source": """
         window.sent = [];
         window.shown = [];
         const send = WebSocket.prototype.send;
@@ -122,7 +143,8 @@ def chromium():
           const target = document.getElementById('target');
           const look = () => window.shown.push(target.textContent);
           if (target) new MutationObserver(look).observe(target, {childList: true, characterData: true, subtree: true});
-        });"""})
+        });"""},
+    )
     yield driver
     driver.quit()
     shutil.rmtree(profile, ignore_errors=True)
@@ -130,7 +152,9 @@ def chromium():
 
 @pytest.fixture
 def downloads(chromium, tmp_path):
-    chromium.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    chromium.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
     return tmp_path
 
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 
-
 def lines_of(count):
     lines = [f"The house number {at} is small." for at in range(count)]
     lines[3] = ""
@@ -21,7 +20,9 @@ def test_file_by_choice(page, downloads, tmp_path):
     page.one("#file-input").send_keys(str(source))
     page.until(lambda: page.all(".job[data-state=done]"), "the file", seconds=120)
     asked = page.sent()
-    assert len(asked) == 22 and {message["from"] for message in asked} == {"en"}  # of the whole file, not of each line
+    assert len(asked) == 22 and {message["from"] for message in asked} == {
+        "en"
+    }  # of the whole file, not of each line
     page.one("[data-does=save]").click()
     saved = downloads / "letter.fr.txt"
     page.until(saved.exists, "the download")
@@ -34,11 +35,13 @@ def test_file_by_choice(page, downloads, tmp_path):
 def test_file_by_drop(page, shoot):
     page.open().ready()
     page.choose("to", "French")
-    page.js("""const data = new DataTransfer();
+    page.js(
+        """const data = new DataTransfer();
                data.items.add(new File([arguments[0]], 'dropped.txt', {type: 'text/plain'}));
                for (const type of ['dragenter', 'dragover', 'drop'])
                  document.body.dispatchEvent(new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}));""",
-            "\n".join(lines_of(40)))
+        "\n".join(lines_of(40)),
+    )
     page.until(lambda: page.all(".job"), "the file on the list")
     assert page.js("return location.hash") == "#files"
     bar = page.until(lambda: page.all(".job[data-state=running] progress"), "the bar")[0]
@@ -58,10 +61,10 @@ def test_file_by_drop(page, shoot):
 def test_api_tab(page, server, shoot):
     page.open().ready()
     page.choose("to", "French")
-    page.paste("It's a \"fine\" day; cost: $5 `ls` \\n 你好")
+    page.paste('It\'s a "fine" day; cost: $5 `ls` \\n 你好')
     page.result()
     page.one("[data-view=api]").click()
-    tabs = page.all("[role=tab]")
+    tabs = page.until(lambda: page.all("[role=tab]"), "the tabs")
     assert [tab.text for tab in tabs] == ["Translate", "Generate", "OpenAI", "DeepL", "WebSocket"]
     for at in range(4):
         page.all("[role=tab]")[at].click()
@@ -75,12 +78,18 @@ def test_api_tab(page, server, shoot):
 
 def check_command(code, server):
     """A shell takes it apart into the JSON that was meant, and the real server answers it."""
-    printed = subprocess.run(["bash", "-c", code.replace("curl ", "printf '%s\\0' ", 1)], capture_output=True, check=True).stdout
+    printed = subprocess.run(
+        ["bash", "-c", code.replace("curl ", "printf '%s\\0' ", 1)], capture_output=True, check=True
+    ).stdout
     body = json.loads(printed.decode().split("\0")[-2])
-    assert "It's a \"fine\" day; cost: $5 `ls` \\n 你好" in json.dumps(body, ensure_ascii=False).replace('\\"', '"').replace("\\\\", "\\")
+    assert 'It\'s a "fine" day; cost: $5 `ls` \\n 你好' in json.dumps(body, ensure_ascii=False).replace(
+        '\\"', '"'
+    ).replace("\\\\", "\\")
     if not server.is_real:
         return
-    answer = subprocess.run(["bash", "-c", code.replace("curl ", "curl --fail-with-body ", 1)], capture_output=True, timeout=60)
+    answer = subprocess.run(
+        ["bash", "-c", code.replace("curl ", "curl --fail-with-body ", 1)], capture_output=True, timeout=60
+    )
     assert answer.returncode == 0, answer.stdout
     if b"data: " not in answer.stdout:
         assert "error" not in json.loads(answer.stdout)

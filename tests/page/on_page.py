@@ -16,18 +16,26 @@ class Page:
         """Loads the page with these settings stored beforehand; forgets everything else that was stored."""
         stored = json.dumps(json.dumps(settings or {}))
         # Runs before the scripts of the page, at this load alone: a reload finds what the page has stored.
-        script = self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": f"""
+        script = self.driver.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument",
+            {"source": f"""
             if (location.origin === '{self.url}') {{
               localStorage.clear(); sessionStorage.clear();
               localStorage.setItem('pagoda.settings', {stored});
-            }}"""})
+            }}"""},
+        )
         self.driver.get(self.url + "/" + fragment)
-        self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": script["identifier"]})
+        self.driver.execute_cdp_cmd(
+            "Page.removeScriptToEvaluateOnNewDocument", {"identifier": script["identifier"]}
+        )
         return self
 
     def ready(self):
         self.until(lambda: self.one("#server").get_attribute("data-state") == "open", "connected")
-        self.until(lambda: self.js("return JSON.parse(localStorage.getItem('pagoda.languages') || '[]').length"), "languages")
+        self.until(
+            lambda: self.js("return JSON.parse(localStorage.getItem('pagoda.languages') || '[]').length"),
+            "languages",
+        )
         return self
 
     def js(self, script, *arguments):
@@ -37,7 +45,8 @@ class Page:
         """The value of a JavaScript expression in which `m` is a module of the page."""
         done = "const done = arguments[arguments.length - 1];"
         return self.driver.execute_async_script(
-            f"{done} import('/{module}').then((m) => done({expression}), (e) => done('failed: ' + e));")
+            f"{done} import('/{module}').then((m) => done({expression}), (e) => done('failed: ' + e));"
+        )
 
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -59,8 +68,11 @@ class Page:
 
     def paste(self, text):
         """Into the source at once, as pasting does; also what keys cannot type."""
-        self.js("""const box = document.getElementById('source'); box.focus(); box.value = arguments[0];
-                   box.dispatchEvent(new InputEvent('input', {bubbles: true}));""", text)
+        self.js(
+            """const box = document.getElementById('source'); box.focus(); box.value = arguments[0];
+                   box.dispatchEvent(new InputEvent('input', {bubbles: true}));""",
+            text,
+        )
 
     @property
     def target(self):
@@ -98,7 +110,13 @@ class Page:
         return [message for message in self.js("return window.sent") if message["type"] == kind]
 
     def errors(self):
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] in ("SEVERE", "WARNING")
+        ]
 
     def style(self, selector, name):
-        return self.js("return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name)
+        return self.js(
+            "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, name
+        )

@@ -79,14 +79,25 @@ def test_choosing_the_other_sides_language_swaps(page):
 
 
 def test_copies_and_clears(page):
-    page.driver.execute_cdp_cmd("Browser.grantPermissions", {"origin": page.url, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    page.driver.execute_cdp_cmd(
+        "Browser.grantPermissions",
+        {"origin": page.url, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]},
+    )
     page.open().ready()
     page.choose("to", "French")
     page.type("Good morning")
     text = page.result()
     page.one("#copy").click()
-    page.until(lambda: page.js("return document.querySelector('#copy use').getAttribute('href')") == "#i-check", "the check mark")
-    assert page.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0], (e) => arguments[0](String(e)))") == text
+    page.until(
+        lambda: page.js("return document.querySelector('#copy use').getAttribute('href')") == "#i-check",
+        "the check mark",
+    )
+    assert (
+        page.driver.execute_async_script(
+            "navigator.clipboard.readText().then(arguments[0], (e) => arguments[0](String(e)))"
+        )
+        == text
+    )
     page.one("#clear").click()
     assert page.one("#source").get_attribute("value") == "" and page.target.text == ""
     assert not page.one("#copy").is_enabled()
@@ -116,10 +127,17 @@ def test_glossary_takes_a_pasted_table_and_can_be_switched_off(page):
     page.choose("to", "French")
     page.drawer("glossary")
     page.one("#add-term").click()
-    page.js("""const data = new DataTransfer(); data.setData('text', arguments[0]);
+    page.js(
+        """const data = new DataTransfer(); data.setData('text', arguments[0]);
                document.activeElement.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));""",
-            "cat\tchat\ndog\tchien\r\n\nhalf\n")
-    assert [field.get_attribute("value") for field in page.all(".term input")] == ["cat", "chat", "dog", "chien"]
+        "cat\tchat\ndog\tchien\r\n\nhalf\n",
+    )
+    assert [field.get_attribute("value") for field in page.all(".term input")] == [
+        "cat",
+        "chat",
+        "dog",
+        "chien",
+    ]
     page.js("document.getElementById('use-glossary').click()")
     page.type("A cat.")
     page.result()
@@ -142,7 +160,10 @@ def test_other_wordings(page):
     page.type("Please vary: good morning, my dear old friend.")
     first = page.result()
     page.one("#more").click()
-    page.until(lambda: not page.all(".alternatives .working") and page.one("#alternatives").is_displayed(), "other wordings")
+    page.until(
+        lambda: not page.all(".alternatives .working") and page.one("#alternatives").is_displayed(),
+        "other wordings",
+    )
     seeds = [message["seed"] for message in page.sent() if "seed" in message]
     assert len(set(seeds)) == 3 and all(message["temperature"] >= 0.8 for message in page.sent()[-3:])
     others = page.all(".alternatives .other")
@@ -207,12 +228,16 @@ def test_memory_picture(page, server, shoot):
 def test_languages_are_those_of_the_server(page, server):
     page.open().ready()
     table = (ROOT / "src" / "translate" / "languages.cc").read_text()
-    rows = re.findall(r'\{?(?:latin|han|own|arabic)?\(?"([a-zA-Z-]+)", "\w{3}", "[^"]+",\s*"[^"]+",\s*"([^"]+)"', table)
+    rows = re.findall(
+        r'\{?(?:latin|han|own|arabic)?\(?"([a-zA-Z-]+)", "\w{3}", "[^"]+",\s*"[^"]+",\s*"([^"]+)"', table
+    )
     assert len(rows) == 38
     for code, native in rows:
         assert page.imported("languages.js", f"m.nativeName('{code}')") == native
     rtl = set(re.findall(r'arabic\("(\w+)"', table)) | {"he"}
-    assert {code for code, _ in rows if page.imported("languages.js", f"m.directionOf('{code}')") == "rtl"} == rtl
+    assert {
+        code for code, _ in rows if page.imported("languages.js", f"m.directionOf('{code}')") == "rtl"
+    } == rtl
     page.one("#pick-from").click()
     shown = {row.get_attribute("data-code") for row in page.all("[role=option]")}
     assert shown == {"auto"} | {language["code"] for language in server.get("/languages")}

@@ -20,12 +20,43 @@ from aiohttp import WSMsgType, web
 WEB = pathlib.Path(__file__).resolve().parents[2] / "web"
 CONTENT_SECURITY_POLICY = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:"
 NAMES = {
-    "zh": "Chinese", "en": "English", "fr": "French", "pt": "Portuguese", "es": "Spanish", "ja": "Japanese",
-    "tr": "Turkish", "ru": "Russian", "ar": "Arabic", "ko": "Korean", "th": "Thai", "it": "Italian", "de": "German",
-    "vi": "Vietnamese", "ms": "Malay", "id": "Indonesian", "tl": "Filipino", "hi": "Hindi",
-    "zh-Hant": "Traditional Chinese", "pl": "Polish", "cs": "Czech", "nl": "Dutch", "km": "Khmer", "my": "Burmese",
-    "fa": "Persian", "gu": "Gujarati", "ur": "Urdu", "te": "Telugu", "mr": "Marathi", "he": "Hebrew", "bn": "Bengali",
-    "ta": "Tamil", "uk": "Ukrainian", "bo": "Tibetan", "kk": "Kazakh", "mn": "Mongolian", "ug": "Uyghur",
+    "zh": "Chinese",
+    "en": "English",
+    "fr": "French",
+    "pt": "Portuguese",
+    "es": "Spanish",
+    "ja": "Japanese",
+    "tr": "Turkish",
+    "ru": "Russian",
+    "ar": "Arabic",
+    "ko": "Korean",
+    "th": "Thai",
+    "it": "Italian",
+    "de": "German",
+    "vi": "Vietnamese",
+    "ms": "Malay",
+    "id": "Indonesian",
+    "tl": "Filipino",
+    "hi": "Hindi",
+    "zh-Hant": "Traditional Chinese",
+    "pl": "Polish",
+    "cs": "Czech",
+    "nl": "Dutch",
+    "km": "Khmer",
+    "my": "Burmese",
+    "fa": "Persian",
+    "gu": "Gujarati",
+    "ur": "Urdu",
+    "te": "Telugu",
+    "mr": "Marathi",
+    "he": "Hebrew",
+    "bn": "Bengali",
+    "ta": "Tamil",
+    "uk": "Ukrainian",
+    "bo": "Tibetan",
+    "kk": "Kazakh",
+    "mn": "Mongolian",
+    "ug": "Uyghur",
     "yue": "Cantonese",
 }
 
@@ -38,19 +69,32 @@ class StandIn:
 
     def application(self):
         app = web.Application(middlewares=[self.check])
-        app.add_routes([
-            web.get("/ws", self.socket), web.get("/health", self.health), web.get("/stats", self.stats),
-            web.get("/languages", self.languages), web.post("/detect", self.detect), web.get("/seen", self.seen),
-            web.get("/", self.page), web.get("/{name}", self.page)])
+        app.add_routes(
+            [
+                web.get("/ws", self.socket),
+                web.get("/health", self.health),
+                web.get("/stats", self.stats),
+                web.get("/languages", self.languages),
+                web.post("/detect", self.detect),
+                web.get("/seen", self.seen),
+                web.get("/", self.page),
+                web.get("/{name}", self.page),
+            ]
+        )
         return app
 
     @web.middleware
     async def check(self, request, handler):
         closed = request.path in ("/stats", "/languages", "/detect", "/ws")
-        given = (request.query.get("token") if request.path == "/ws" else None) or \
-            request.headers.get("Authorization", "").removeprefix("Bearer ")
+        given = (request.query.get("token") if request.path == "/ws" else None) or request.headers.get(
+            "Authorization", ""
+        ).removeprefix("Bearer ")
         if self.key and closed and given != self.key:
-            error = {"code": 401, "type": "authentication_error", "message": "the API key is missing or not valid"}
+            error = {
+                "code": 401,
+                "type": "authentication_error",
+                "message": "the API key is missing or not valid",
+            }
             return web.json_response({"error": error}, status=401)
         return await handler(request)
 
@@ -61,23 +105,57 @@ class StandIn:
         return web.FileResponse(path, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     async def health(self, request):
-        return web.json_response({"status": "ok", "model": "stand-in", "device": "no device", "running": 0,
-                                  "waiting": 0, "kv_blocks": {"total": 4096, "used": 0, "cached": 0}})
+        return web.json_response(
+            {
+                "status": "ok",
+                "model": "stand-in",
+                "device": "no device",
+                "running": 0,
+                "waiting": 0,
+                "kv_blocks": {"total": 4096, "used": 0, "cached": 0},
+            }
+        )
 
     async def stats(self, request):
         used, cached = 40 + self.tokens % 200, 900
-        return web.json_response({
-            "model": "stand-in", "device": "no device", "version": "0", "uptime_seconds": time.monotonic() - self.started,
-            "memory": [{"tag": "weights", "bytes": 440 << 20}, {"tag": "kv_cache", "bytes": 256 << 20},
-                       {"tag": "activations", "bytes": 60 << 20}, {"tag": "staging", "bytes": 3 << 20}],
-            "kv": {"bytes": 256 << 20, "block_tokens": 16, "blocks_total": 4096, "blocks_used": used,
-                   "blocks_cached": cached, "blocks_free": 4096 - used - cached},
-            "running": 1, "waiting": 0, "connections": 1, "preemptions": 0, "prompt_tokens": 100,
-            "generated_tokens": self.tokens, "prefix_queries_tokens": 100, "prefix_hits_tokens": 40})
+        return web.json_response(
+            {
+                "model": "stand-in",
+                "device": "no device",
+                "version": "0",
+                "uptime_seconds": time.monotonic() - self.started,
+                "memory": [
+                    {"tag": "weights", "bytes": 440 << 20},
+                    {"tag": "kv_cache", "bytes": 256 << 20},
+                    {"tag": "activations", "bytes": 60 << 20},
+                    {"tag": "staging", "bytes": 3 << 20},
+                ],
+                "kv": {
+                    "bytes": 256 << 20,
+                    "block_tokens": 16,
+                    "blocks_total": 4096,
+                    "blocks_used": used,
+                    "blocks_cached": cached,
+                    "blocks_free": 4096 - used - cached,
+                },
+                "running": 1,
+                "waiting": 0,
+                "connections": 1,
+                "preemptions": 0,
+                "prompt_tokens": 100,
+                "generated_tokens": self.tokens,
+                "prefix_queries_tokens": 100,
+                "prefix_hits_tokens": 40,
+            }
+        )
 
     async def languages(self, request):
-        return web.json_response([{"code": code, "name": name, "targets": [other for other in NAMES if other != code]}
-                                  for code, name in NAMES.items()])
+        return web.json_response(
+            [
+                {"code": code, "name": name, "targets": [other for other in NAMES if other != code]}
+                for code, name in NAMES.items()
+            ]
+        )
 
     async def detect(self, request):
         body = await request.json()
@@ -112,7 +190,9 @@ class StandIn:
     async def translate(self, socket, asked):
         text, name, began = asked["text"], asked["id"], time.monotonic()
         if "fail" in text:
-            return await self.refuse(socket, name, 400, "invalid_request_error", "the stand-in was told to fail")
+            return await self.refuse(
+                socket, name, 400, "invalid_request_error", "the stand-in was told to fail"
+            )
         if "busy" in text and self.refusals.setdefault(text, 0) < 2:
             self.refusals[text] += 1
             return await self.refuse(socket, name, 429, "rate_limit_error", "too many requests")
@@ -125,18 +205,28 @@ class StandIn:
             await asyncio.sleep(self.delay)
             await socket.send_json({"type": "replace", "id": name, "text": ""})
         answer = self.answer(asked)
-        pieces = [answer[at:at + 4] for at in range(0, len(answer), 4)]
+        pieces = [answer[at : at + 4] for at in range(0, len(answer), 4)]
         for piece in pieces:
             await asyncio.sleep(self.delay)
             self.tokens += 1
             await socket.send_json({"type": "delta", "id": name, "text": piece})
         missing = [term for term in asked.get("glossary", []) if term["target"] not in answer]
         spent = max(1e-3, time.monotonic() - began)
-        await socket.send_json({
-            "type": "done", "id": name, "text": answer, "from": source, "retried": "retry" in text,
-            "problems": ["missing_term"] if missing else [], "finish_reason": "stop",
-            "usage": {"prompt_tokens": 30, "completion_tokens": len(pieces), "cached_tokens": 16},
-            "generation_time": spent, "time_to_first_token": self.delay, "tokens_per_second": len(pieces) / spent})
+        await socket.send_json(
+            {
+                "type": "done",
+                "id": name,
+                "text": answer,
+                "from": source,
+                "retried": "retry" in text,
+                "problems": ["missing_term"] if missing else [],
+                "finish_reason": "stop",
+                "usage": {"prompt_tokens": 30, "completion_tokens": len(pieces), "cached_tokens": 16},
+                "generation_time": spent,
+                "time_to_first_token": self.delay,
+                "tokens_per_second": len(pieces) / spent,
+            }
+        )
 
     @staticmethod
     def answer(asked):
@@ -152,7 +242,9 @@ class StandIn:
 
     @staticmethod
     async def refuse(socket, name, code, kind, message):
-        await socket.send_json({"type": "error", "id": name, "error": {"code": code, "type": kind, "message": message}})
+        await socket.send_json(
+            {"type": "error", "id": name, "error": {"code": code, "type": kind, "message": message}}
+        )
 
 
 def guess(text):

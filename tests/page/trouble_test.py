@@ -65,14 +65,20 @@ def test_server_down_is_said_and_the_page_comes_back(fresh, troubled):
     assert "connection to the server is lost" in page.one("#banner-text").text
     assert page.one("#banner").get_attribute("role") == "alert"
     page.paste("asked while it was away")
-    page.until(lambda: "Waiting for the server" in page.js("return document.getElementById('target').dataset.placeholder"), "waiting")
+    page.until(
+        lambda: "Waiting for the server"
+        in page.js("return document.getElementById('target').dataset.placeholder"),
+        "waiting",
+    )
     # Pauses grow: not more than a handful of attempts in three seconds.
     count = "return performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/stats')).length"
     before = page.js(count)
     time.sleep(3)
     assert page.js(count) - before <= 8
     server.start()
-    page.until(lambda: page.one("#server").get_attribute("data-state") == "open", "the page to come back", seconds=30)
+    page.until(
+        lambda: page.one("#server").get_attribute("data-state") == "open", "the page to come back", seconds=30
+    )
     assert not page.one("#banner").is_displayed()
     assert page.result().endswith("ASKED WHILE IT WAS AWAY")
 
@@ -85,7 +91,9 @@ def test_try_now_does_not_wait(fresh, troubled):
     time.sleep(6)  # now the pauses are long
     server.start()
     page.one("#banner-action").click()
-    page.until(lambda: page.one("#server").get_attribute("data-state") == "open", "the page to come back", seconds=3)
+    page.until(
+        lambda: page.one("#server").get_attribute("data-state") == "open", "the page to come back", seconds=3
+    )
 
 
 def test_a_server_with_a_key(fresh, troubled):
@@ -133,8 +141,15 @@ def test_eight_lines_at_a_time_and_cancel(page, tmp_path):
     assert len(page.sent("cancel")) == 8
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"\xff\xfe\x00\xd8", "not a UTF-8 or UTF-16 text file"), (b"a\0b", "not a UTF-8"), (b"\x89PNG\xff", "not a UTF-8"), (b" \n ", "no text")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"\xff\xfe\x00\xd8", "not a UTF-8 or UTF-16 text file"),
+        (b"a\0b", "not a UTF-8"),
+        (b"\x89PNG\xff", "not a UTF-8"),
+        (b" \n ", "no text"),
+    ],
+)
 def test_files_that_are_no_text(page, tmp_path, content, message):
     page.open("#files").ready()
     source = tmp_path / "a.txt"
@@ -168,8 +183,11 @@ def test_nothing_becomes_markup(page):
 
 def test_storage_that_holds_nonsense(page):
     page.open()
-    page.js("""for (const key of ['settings', 'history', 'glossary', 'languages', 'recent.to', 'drawers', 'from', 'to'])
-                 localStorage.setItem('pagoda.' + key, arguments[0])""", "{not json")
+    page.js(
+        """for (const key of ['settings', 'history', 'glossary', 'languages', 'recent.to', 'drawers', 'from', 'to'])
+                 localStorage.setItem('pagoda.' + key, arguments[0])""",
+        "{not json",
+    )
     page.driver.refresh()
     page.ready()
     page.paste("good morning")
