@@ -75,6 +75,7 @@ export class Files {
     try {
       const text = await readText(card.file);
       const from = card.from === kAuto ? await detect(text) : card.from;
+      card.from = from;
       const glossary = this.#glossary.terms();
       const chosen = temperature();
       const request = {
