@@ -19,10 +19,14 @@ constexpr std::size_t kMaxFileBytes = 16u << 20;
 
 std::string content_type(std::string_view path) {
   static const std::map<std::string_view, std::string_view> kTypes = {
-      {".html", "text/html; charset=utf-8"},       {".css", "text/css; charset=utf-8"},
-      {".js", "text/javascript; charset=utf-8"},   {".json", "application/json"},
-      {".svg", "image/svg+xml"},                   {".png", "image/png"},
-      {".ico", "image/x-icon"},                    {".webmanifest", "application/manifest+json"},
+      {".html", "text/html; charset=utf-8"},
+      {".css", "text/css; charset=utf-8"},
+      {".js", "text/javascript; charset=utf-8"},
+      {".json", "application/json"},
+      {".svg", "image/svg+xml"},
+      {".png", "image/png"},
+      {".ico", "image/x-icon"},
+      {".webmanifest", "application/manifest+json"},
       {".txt", "text/plain; charset=utf-8"},
   };
   const std::size_t dot = path.rfind('.');
