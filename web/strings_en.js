@@ -143,7 +143,7 @@ export const kEnglish = {
   live: 'Translate while typing',
   live_hint: 'Otherwise on Ctrl+Enter.',
   creativity: 'Creativity',
-  creativity_default: 'Model’s own',
+  creativity_default: 'Default',
   creativity_steady: 'None',
   creativity_balanced: 'Some',
   creativity_free: 'Much',

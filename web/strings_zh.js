@@ -142,7 +142,7 @@ export const kChinese = {
   live: '输入时翻译',
   live_hint: '否则按 Ctrl+Enter 翻译。',
   creativity: '创造性',
-  creativity_default: '模型默认',
+  creativity_default: '默认',
   creativity_steady: '无',
   creativity_balanced: '适中',
   creativity_free: '较高',

@@ -6,6 +6,7 @@ pagoda=$1
 build=$2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
+mkdir -p "$build"
 skip() { echo "skipped: $*"; exit 77; }
 command -v chromium >/dev/null && command -v chromedriver >/dev/null ||
   skip "chromium and chromedriver are not installed (scripts/install-packages.sh page)"
