@@ -2,11 +2,11 @@
 # page_test.sh PAGODA BUILD_DIR [PYTEST_FLAG]...: the page in Chromium, against `PAGODA serve` and against a server that
 # misbehaves on demand. Exit code 77: skipped.
 set -euo pipefail
-pagoda=$1
-build=$2
+pagoda=$(realpath "$1")
+mkdir -p "$2"
+build=$(realpath "$2")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-mkdir -p "$build"
 skip() { echo "skipped: $*"; exit 77; }
 command -v chromium >/dev/null && command -v chromedriver >/dev/null ||
   skip "chromium and chromedriver are not installed (scripts/install-packages.sh page)"

@@ -55,6 +55,17 @@ def test_a_translation_can_be_stopped(page):
     assert not page.is_busy
 
 
+def test_typing_on_cancels_what_runs(page):
+    page.open().ready()
+    page.paste("this will hang")
+    page.until(lambda: page.is_busy, "it to run")
+    page.type(" no, it ")
+    page.js("document.getElementById('source').value = 'a cat'")
+    page.result()
+    assert page.target.text.endswith("A CAT")
+    assert [message["id"] for message in page.sent("cancel")] == [page.sent()[0]["id"]]
+
+
 def test_server_down_is_said_and_the_page_comes_back(fresh, troubled):
     server = troubled()
     page = Page(fresh, server.url).open().ready()
