@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one list of Debian 12 packages that Pagoda needs. Installs what is missing, and nothing else.
-#   scripts/install-packages.sh [build] [test] [bench] [fuzz]     (default: build)
+#   scripts/install-packages.sh [build] [test] [bench] [fuzz] [page]     (default: build)
 #   scripts/install-packages.sh --print [GROUP]...                only prints the names
 # PAGODA_SKIP_PACKAGES=1 skips it, for machines whose libraries come from somewhere else.
 set -euo pipefail
@@ -15,6 +15,8 @@ build_packages=(build-essential cmake ninja-build ccache pkg-config
 test_packages=(libgtest-dev libgmock-dev clang-format-14 python3 jq git)
 bench_packages=(libdnnl-dev)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
+# The browser of tests/page, and letters for all languages: what a missing font draws has another size.
+page_packages=(chromium chromium-driver python3-venv fonts-noto-core fonts-noto-cjk)
 
 print_only=false
 wanted=("${build_packages[@]}")
@@ -25,7 +27,8 @@ for group in "$@"; do
     test) wanted+=("${test_packages[@]}") ;;
     bench) wanted+=("${bench_packages[@]}") ;;
     fuzz) wanted+=("${fuzz_packages[@]}") ;;
-    *) echo "install-packages.sh: unknown group '$group'; known: build test bench fuzz" >&2; exit 2 ;;
+    page) wanted+=("${page_packages[@]}") ;;
+    *) echo "install-packages.sh: unknown group '$group'; known: build test bench fuzz page" >&2; exit 2 ;;
   esac
 done
 if $print_only; then

@@ -45,11 +45,10 @@ std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
-// The last part of the model's path: "models/nano/" is "nano".
-std::string model_name(const Flags& flags, const EngineFlags& engine_flags) {
-  if (!flags.served_model_name.empty()) return flags.served_model_name;
+// The last part of the model's path or name: "models/nano/" is "nano".
+std::string last_part(const std::string& model) {
   std::error_code error;
-  std::filesystem::path path = std::filesystem::absolute(engine_flags.model, error).lexically_normal();
+  std::filesystem::path path = std::filesystem::absolute(model, error).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   return path.filename().string();
 }
@@ -128,7 +127,8 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   options.session.idle_timeout = milliseconds(flags.idle_timeout);
   ASSIGN_OR_RETURN(options.session.body_bytes, execute::parse_bytes(flags.max_body_size));
   ASSIGN_OR_RETURN(serve::FrontDoorOptions door_options, front_door_options(flags));
-  const std::string name = model_name(flags, engine_flags);
+  const std::string model = last_part(engine_flags.model);
+  const std::string name = flags.served_model_name.empty() ? model : flags.served_model_name;
   serve::Metrics metrics(name);
   serve::FrontDoor door(std::move(door_options), metrics);
   serve::HttpServer server(options, door);
@@ -140,7 +140,7 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   ASSIGN_OR_RETURN(local.model, find_model(engine_flags.model, *engine_flags.hub));
   ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(local, /*quiet=*/false));
   ASSIGN_OR_RETURN(const translate::TranslatorOptions translating,
-                   translator_options(flags, name, local.model, *engine));
+                   translator_options(flags, model, local.model, *engine));
   const translate::Translator translator(*engine, translating);
   serve::Service service{
       *engine,        translator,         metrics,      door.keys(),          door.gate(),    name,
