@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -15,8 +14,6 @@ namespace {
 std::string_view bytes_of(const text::Tokenizer& tokenizer, std::int32_t token) {
   return tokenizer.token_bytes(text::TokenId(token), /*with_specials=*/true);
 }
-
-bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
 void append_number(std::string& out, float logprob) {
   // JSON has no infinity; the API writes -9999 for what cannot be.
@@ -104,12 +101,15 @@ std::string completion_logprobs(const text::Tokenizer& tokenizer, std::span<cons
 void AnswerTokens::add(std::vector<execute::SampledToken> tokens) {
   for (execute::SampledToken& token : tokens) {
     // Special tokens are not in the text.
-    const std::string_view bytes = tokenizer_->token_bytes(text::TokenId(token.token));
-    const bool inside = !bytes.empty() && characters_ > 0 && continues_character(bytes.front());
-    waiting_.push_back({std::move(token), bytes_, characters_ - (inside ? 1 : 0)});
-    bytes_ += bytes.size();
-    characters_ += static_cast<std::size_t>(
-        std::count_if(bytes.begin(), bytes.end(), [](char byte) { return !continues_character(byte); }));
+    incomplete_ += tokenizer_->token_bytes(text::TokenId(token.token));
+    waiting_.push_back({std::move(token), bytes_, characters_});
+    while (!incomplete_.empty()) {
+      const text::Utf8Step step = text::next_utf8(incomplete_);
+      if (step.kind == text::Utf8Kind::kIncomplete) break;
+      bytes_ += step.kind == text::Utf8Kind::kCharacter ? step.length : text::kReplacement.size();
+      ++characters_;
+      incomplete_.erase(0, step.length);
+    }
   }
 }
 

@@ -13,7 +13,7 @@
 
 namespace pagoda::serve {
 
-// A token and where the bytes that it stands for begin in the answer.
+// A token and where the character begins in the answer's text that its first byte is part of.
 struct PlacedToken {
   execute::SampledToken token;
   std::size_t begin_bytes = 0;
@@ -36,7 +36,8 @@ class AnswerTokens {
  private:
   const text::Tokenizer* tokenizer_;
   std::deque<PlacedToken> waiting_;
-  std::size_t bytes_ = 0, characters_ = 0;
+  std::size_t bytes_ = 0, characters_ = 0;  // of text that is complete
+  std::string incomplete_;                  // bytes of the character behind it
 };
 
 // The value of "logprobs" in a choice of that kind.

@@ -38,9 +38,9 @@ constexpr std::string_view kVerb = "translat";  // e, ing, ion, or
 // Codes that are words of English: "translate it to me" asks for no Burmese.
 constexpr std::array<std::string_view, 8> kWordCodes = {"it", "my", "in", "he", "hi", "id", "may", "per"};
 
-constexpr std::array<std::string_view, 20> kOpening = {" ",  ":",  "：", "=",  "\"", "'",   "`",
-                                                       "*",  "[",  "<",  "{",  "(",  "“",   "‘",
-                                                       "「", "『", "【", "《", "是", "the "};
+constexpr std::array<std::string_view, 21> kOpening = {" ",  ":",  "：", "=",  "\"", "'",    "`",
+                                                       "*",  "[",  "<",  "{",  "(",  "“",    "‘",
+                                                       "「", "『", "【", "《", "是", "the ", "is "};
 constexpr std::array<std::string_view, 16> kClosing = {"\"", "'", "`",  "*",  "]",  ">",  "}",  ")",
                                                        "”",  "’", "」", "』", "】", "》", "）", "\u00a0"};
 constexpr std::string_view kWordEnd = " \t\r\n,.;:!?\"'`]}>*|/";
@@ -124,7 +124,9 @@ std::optional<TargetMention> name_at(std::string_view text, std::size_t marker_e
   const std::size_t at = skip_any(text, marker_end, kOpening);
   if (at >= text.size()) return std::nullopt;
   const std::string_view between = text.substr(marker_end, at - marker_end);
-  const bool quoted = between.find_first_not_of(' ') != std::string_view::npos && between != " the ";
+  // More than words stands between: quotes, a colon.
+  const bool quoted =
+      !std::all_of(between.begin(), between.end(), [](char c) { return c == ' ' || is_ascii_word(c); });
   // Thai and everything behind it in Unicode, Latin's additions excepted.
   const auto lead = static_cast<unsigned char>(text[at]);
   const bool by_prefix = lead >= 0xe0 && !text.substr(at).starts_with("\xe1\xb8") &&
