@@ -8,8 +8,8 @@ command -v node >/dev/null && command -v npm >/dev/null || skip "node or npm is 
 folder=$2/node
 mkdir -p "$folder"
 if [ ! -d "$folder/node_modules/openai" ]; then
-  (cd "$folder" && timeout 180 npm install --no-audit --no-fund --silent --prefix . openai >npm.log 2>&1) ||
-    skip "openai cannot be installed from npm ($(tail -n 1 "$folder/npm.log"))"
+  (cd "$folder" && timeout 180 npm install --no-audit --no-fund --loglevel=error --prefix . openai >npm.log 2>&1) ||
+    skip "openai cannot be installed from npm ($(grep -m 1 . "$folder/npm.log"))"
 fi
 # Modules are looked up from the file that asks for them.
 cp "$here/openai_node_test.mjs" "$folder/"
