@@ -16,6 +16,7 @@
 #include "cli/verbs.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
+#include "serve/openai_routes.h"
 #include "serve/page_routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
@@ -118,6 +119,7 @@ base::Result<std::shared_ptr<const serve::Router>> full_router(const Flags& flag
   serve::add_probe_routes(*router, service, [&server] { return server.connections(); });
   RETURN_IF_ERROR(serve::add_page_routes(*router, flags.web_folder));
   serve::add_generate_route(*router, service);
+  serve::add_openai_routes(*router, service);
   serve::add_websocket_route(*router, service);
   return std::shared_ptr<const serve::Router>(std::move(router));
 }

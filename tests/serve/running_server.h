@@ -13,6 +13,7 @@
 #include "kernels/ops.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
+#include "serve/openai_routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
 
@@ -81,6 +82,7 @@ class RunningServer {
     auto router = std::make_shared<Router>();
     add_probe_routes(*router, service_, [this] { return server_->connections(); });
     add_generate_route(*router, service_);
+    add_openai_routes(*router, service_);
     add_websocket_route(*router, service_);
     door_.open(std::move(router));
     base::Status status = server_->bind();
