@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "serve/html_text.h"
+#include "serve/numbered_tags.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;
@@ -40,7 +41,7 @@ asio::awaitable<HttpResponse> answer(Service& service, ErrorShape error, const D
     const std::string key = key_in_body(call.fields);
     const std::optional<std::uint64_t> client = service.keys.admit(key);
     if (!client) co_return error(401, key.empty() ? "an API key is needed" : "the API key is not known here");
-    call.http.client = *client;
+    call.http.client = call.http.trace->client = *client;
   }
   base::Result<HttpResponse> response = co_await handler(call);
   if (!response.ok()) co_return error(http_status(response.status().code()), response.status().message());
@@ -69,6 +70,7 @@ HttpResponse json_answer(const boost::json::value& body, int status) {
 asio::awaitable<base::Result<std::vector<TextResult>>> translate_all(const DialectCall& call,
                                                                      const TextsRequest& request) {
   std::vector<TextJob> jobs;
+  std::vector<std::vector<std::string>> tag_names;  // of each text, with numbered_tags
   jobs.reserve(request.texts.size());
   for (const std::string& text : request.texts) {
     TextJob job = request.pattern;
@@ -80,10 +82,19 @@ asio::awaitable<base::Result<std::vector<TextResult>>> translate_all(const Diale
                               "HTML is not supported: the text has tags or entities that are not plain text");
       job.text = std::move(*plain);
     }
+    if (request.numbered_tags) {
+      NumberedTags tags = to_model_tags(job.text);
+      job.formatted = !tags.names.empty();
+      job.text = std::move(tags.text);
+      tag_names.push_back(std::move(tags.names));
+    }
     jobs.push_back(std::move(job));
   }
   base::Result<std::vector<TextResult>> results =
       co_await translate_texts(call.service, call.http, std::move(jobs));
+  if (request.numbered_tags && results.ok())
+    for (std::size_t i = 0; i < tag_names.size(); ++i)
+      (*results)[i].text = from_model_tags((*results)[i].text, tag_names[i]);
   if (request.html && results.ok())
     for (TextResult& result : *results) result.text = html_of_plain_text(result.text);
   co_return results;

@@ -30,12 +30,13 @@ using DialectHandler = std::function<DialectAnswer(const DialectCall&)>;
 Route dialect_route(Service& service, ErrorShape error, DialectHandler handler);
 HttpResponse json_answer(const boost::json::value& body, int status = 200);
 
-// Whom the dialect asks about while it formats: what was sent, and how it is to be translated.
+// What was sent, and how it is to be translated.
 struct TextsRequest {
   std::vector<std::string> texts;  // as they were sent
   TextJob pattern;                 // all but the text
   // They are HTML: entities are decoded before and encoded after; other markup is kUnimplemented.
   bool html = false;
+  bool numbered_tags = false;  // they may hold tags such as <b0></b0>, to be kept (numbered_tags.h)
 };
 boost::asio::awaitable<base::Result<std::vector<TextResult>>> translate_all(const DialectCall& call,
                                                                             const TextsRequest& request);

@@ -9,8 +9,10 @@
 namespace pagoda::serve {
 namespace {
 
-// C0 and C1 controls and the line ends of Unicode, which would break the lines of a TSV.
-bool is_control(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029; }
+// C0 and C1 controls, the line ends of Unicode and the byte order mark, all of which mean something in a TSV.
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 || c == 0xFEFF;
+}
 
 base::Status check_side(std::size_t line, const char* side, std::string_view text) {
   if (text.empty()) return base::invalid("entries: line {} has an empty {}", line, side);

@@ -11,6 +11,7 @@ namespace {
 
 base::Result<TextsRequest> parse_one(const RequestFields& fields) {
   TextsRequest request;
+  request.numbered_tags = true;
   request.texts.resize(1);
   RETURN_IF_ERROR(fields.require("text", &request.texts[0]));
   RETURN_IF_ERROR(read_languages(fields, "from", "to", request.pattern));
@@ -21,6 +22,7 @@ base::Result<TextsRequest> parse_one(const RequestFields& fields) {
 base::Result<TextsRequest> parse_list(const RequestFields& fields, const char* texts, const char* from,
                                       const char* to, const ServiceLimits& limits) {
   TextsRequest request;
+  request.numbered_tags = true;
   if (!fields.has(texts)) return base::invalid("{} is missing", texts);
   RETURN_IF_ERROR(fields.read(texts, limits.max_texts, &request.texts));
   RETURN_IF_ERROR(read_languages(fields, from, to, request.pattern));
@@ -139,7 +141,7 @@ DialectAnswer mtran_batch(const DialectCall& call) {
 }
 
 DialectAnswer mtran_detect(const DialectCall& call) {
-  std::string text, least;
+  std::string text;
   const base::Status status = call.fields.require("text", &text);
   if (!status.ok()) co_return status;
   const translate::Detection detection = detect(text);

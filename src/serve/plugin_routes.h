@@ -18,7 +18,7 @@ DialectAnswer hcfy_translate(const DialectCall& call);
 DialectAnswer mtran_translate(const DialectCall& call);
 // {texts, from, to, html} -> {"results": [...]}
 DialectAnswer mtran_batch(const DialectCall& call);
-// {text, minConfidence} -> {"language", "confidence"}, confidence from 0 to 1
+// {text} -> {"language", "confidence"}, confidence from 0 to 1
 DialectAnswer mtran_detect(const DialectCall& call);
 
 void add_plugin_routes(Router& router, Service& service);

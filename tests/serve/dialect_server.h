@@ -34,13 +34,15 @@ class DialectServer {
   }
   // What the dialect must make of a text of one line.
   std::string translation(const std::string& text, const char* from, const char* to,
-                          const std::string& context = "", std::vector<translate::Term> terms = {}) {
+                          const std::string& context = "", std::vector<translate::Term> terms = {},
+                          bool formatted = false) {
     translate::Task task;
     task.source = text;
     task.from = &translate::language(from);
     task.to = &translate::language(to);
     task.context = context;
     task.terms = std::move(terms);
+    task.formatted = formatted;
     const translate::Translator translator(running.engine(), {});
     const auto translated = translator.translate({task}, {});
     EXPECT_TRUE(translated.ok()) << translated.status().message();

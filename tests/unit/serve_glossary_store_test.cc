@@ -201,7 +201,7 @@ TEST(AccessKeysFingerprint, BelongsToTheKeyAndNotToItsPlace) {
   EXPECT_EQ(one.fingerprint(0), "");
   EXPECT_EQ(AccessKeys().fingerprint(0), "");
   // It stands in files: another one would lose them.
-  EXPECT_EQ(one.fingerprint(1), "PIN");
+  EXPECT_EQ(one.fingerprint(1), "78ddfa3f-4671-5aef-8dc6-40a150dd4af3");
 }
 
 }  // namespace
