@@ -136,7 +136,7 @@ base::Result<std::vector<Database::Row>> Database::execute(std::string_view sql,
   if (found == statements_.end()) {
     sqlite3_stmt* made = nullptr;
     if (sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &made, nullptr) != SQLITE_OK)
-      return failure("does not answer");
+      return failure("cannot be used");
     found = statements_.emplace(std::string(sql), made).first;
   }
   sqlite3_stmt* statement = found->second.get();
@@ -165,7 +165,7 @@ base::Result<std::vector<Database::Row>> Database::execute(std::string_view sql,
     }
     rows.push_back(std::move(row));
   }
-  base::Status status = result == SQLITE_DONE ? base::Status() : failure("does not answer");
+  base::Status status = result == SQLITE_DONE ? base::Status() : failure("cannot be used");
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement);
   if (!status.ok()) return status;

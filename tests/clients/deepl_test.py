@@ -62,17 +62,17 @@ expect(other.get_usage().character.count == 0)
 # Glossaries.
 pairs = client.get_glossary_languages()
 expect(any(p.source_lang == "EN" and p.target_lang == "DE" for p in pairs) or len(pairs) == 37 * 36, len(pairs))
-entries = {"cat": "Mieze", "dog": "Wuffi"}
-glossary = client.create_glossary("Pets", "EN", "DE", entries)
+entries = {"Velmor": "Kastrin", "dog": "clebs"}
+glossary = client.create_glossary("Coined", "EN", "FR", entries)
 expect(glossary.ready and glossary.entry_count == 2 and glossary.creation_time.year > 2000, glossary)
-expect(glossary.source_lang == "EN" and glossary.target_lang == "DE", glossary)
-expect(client.get_glossary(glossary.glossary_id).name == "Pets")
+expect(glossary.source_lang == "EN" and glossary.target_lang == "FR", glossary)
+expect(client.get_glossary(glossary.glossary_id).name == "Coined")
 expect(client.get_glossary_entries(glossary) == entries, client.get_glossary_entries(glossary))
-pet = client.translate_text_with_glossary("The cat sleeps on the sofa.", glossary).text
-expect("Mieze" in pet, pet)
-expect("Mieze" not in client.translate_text("The cat sleeps on the sofa.", source_lang="EN", target_lang="DE").text)
-same = client.translate_text("The cat sleeps on the sofa.", source_lang="EN", target_lang="DE", glossary=glossary.glossary_id)
-expect(same.text == pet, same.text)
+coined = client.translate_text_with_glossary("The Velmor is small.", glossary).text
+expect("Kastrin" in coined, coined)
+expect("Kastrin" not in client.translate_text("The Velmor is small.", source_lang="EN", target_lang="FR").text)
+same = client.translate_text("The Velmor is small.", source_lang="EN", target_lang="FR", glossary=glossary.glossary_id)
+expect(same.text == coined, same.text)
 from_csv = client.create_glossary_from_csv("CSV", "EN", "ZH", 'cat,猫,en,zh\n"a, b",c\n')
 expect(from_csv.entry_count == 2, from_csv)
 script = client.translate_text("cat", source_lang="EN", target_lang="ZH-HANT", glossary=from_csv)
