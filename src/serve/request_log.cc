@@ -37,7 +37,8 @@ std::string RequestLog::line(const HttpRequest& request, std::string_view route,
   // The route, not the path: a path may hold a key.
   std::string line = fmt::format(
       R"({{"time":"{:%FT%T}Z","id":{},"client":{},"method":{},"route":{},"status":{},"seconds":{:.6f})", now,
-      quoted(request.id), request.client, quoted(request.method), quoted(route), status, seconds);
+      quoted(request.id), request.client != 0 ? request.client : request.trace->client,
+      quoted(request.method), quoted(route), status, seconds);
   if (!trace.finish.empty())
     line +=
         fmt::format(R"(,"prompt_tokens":{},"cached_tokens":{},"completion_tokens":{},"finish_reason":"{}")",
