@@ -167,7 +167,10 @@ Verb add_bench(CLI::App& app) {
                    "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
   command->add_flag("--json", flags->json, "One JSON object a row");
+  const Verb run_serve = add_bench_serve(*command);
+  const CLI::App* serve = command->get_subcommand("serve");
   return [=] {
+    if (serve->parsed()) return run_serve();
     const base::Status status = run(*flags);
     return status.ok() ? 0 : fail(status);
   };
