@@ -19,5 +19,5 @@ function(pagoda_add_check_headers)
   target_include_directories(check_headers PRIVATE ${PROJECT_SOURCE_DIR}/src)
   # Only for the include paths of the libraries that headers show; nothing is linked.
   target_link_libraries(check_headers PRIVATE fmt::fmt spdlog::spdlog Threads::Threads Boost::json ICU::uc
-                        PkgConfig::PCRE2 PkgConfig::HWY CLI11::CLI11)
+                        PkgConfig::PCRE2 PkgConfig::HWY CLI11::CLI11 prometheus-cpp::core)
 endfunction()

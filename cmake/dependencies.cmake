@@ -8,6 +8,7 @@ find_package(ICU REQUIRED COMPONENTS uc i18n data)      # libicu-dev
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)  # libpcre2-dev
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)        # libhwy-dev
+find_package(prometheus-cpp REQUIRED COMPONENTS core)         # prometheus-cpp-dev
 find_library(CLD2_LIBRARY cld2 REQUIRED)                      # libcld2-dev
 if(PAGODA_TESTS)
   find_package(GTest REQUIRED)    # libgtest-dev libgmock-dev

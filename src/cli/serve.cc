@@ -6,14 +6,17 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <thread>
 
+#include "checkpoint/checkpoint.h"
 #include "cli/engine_flags.h"
 #include "cli/verbs.h"
 #include "serve/generate_route.h"
-#include "serve/health_route.h"
 #include "serve/http_server.h"
+#include "serve/probe_routes.h"
+#include "serve/websocket_route.h"
 
 namespace pagoda::cli {
 namespace {
@@ -23,7 +26,16 @@ namespace asio = boost::asio;
 struct Flags {
   serve::ServerOptions server;
   double idle_timeout = 60, drain_timeout = 30;  // seconds
+  double ping_interval = 15;                     // seconds
+  std::string max_body_size = "8MiB";
   std::string served_model_name;
+  std::vector<std::string> api_keys, cors_origins = {"*"};
+  std::string api_key_file;
+  serve::RequestLogOptions log;
+  std::string prompt_style = "auto", sampling = "auto";
+  std::uint64_t seed = 0;
+  bool translate_chat = false;
+  serve::ServiceLimits limits;
 };
 
 std::chrono::milliseconds milliseconds(double seconds) {
@@ -64,19 +76,71 @@ class StopSignals {
   std::thread watcher_;
 };
 
+base::Result<serve::FrontDoorOptions> front_door_options(const Flags& flags) {
+  serve::FrontDoorOptions options;
+  std::vector<std::string> keys = flags.api_keys;
+  if (!flags.api_key_file.empty()) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> more, serve::AccessKeys::read_file(flags.api_key_file));
+    keys.insert(keys.end(), more.begin(), more.end());
+  }
+  ASSIGN_OR_RETURN(options.keys, serve::AccessKeys::make(std::move(keys)));
+  options.cors = serve::CorsPolicy(flags.cors_origins);
+  options.log = flags.log;
+  return options;
+}
+
+base::Result<translate::TranslatorOptions> translator_options(const Flags& flags, const std::string& model,
+                                                              const engine::Engine& engine) {
+  translate::TranslatorOptions options;
+  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(
+                                      flags.prompt_style, std::filesystem::path(model).filename().string()));
+  options.seed = flags.seed;
+  bool official = flags.sampling == "official";
+  if (flags.sampling == "auto") {
+    ASSIGN_OR_RETURN(const checkpoint::Checkpoint files, checkpoint::Checkpoint::open(model));
+    official = files.config().sampling.do_sample.value_or(files.config().sampling.temperature.has_value());
+  }
+  if (official) options.sampling = translate::official_sampling(engine.chat_template().family());
+  return options;
+}
+
+std::shared_ptr<const serve::Router> loading_router() {
+  auto router = std::make_shared<serve::Router>();
+  serve::add_loading_routes(*router, PAGODA_VERSION);
+  return router;
+}
+
+std::shared_ptr<const serve::Router> full_router(serve::Service& service, const serve::HttpServer& server) {
+  auto router = std::make_shared<serve::Router>();
+  serve::add_probe_routes(*router, service, [&server] { return server.connections(); });
+  serve::add_generate_route(*router, service);
+  serve::add_websocket_route(*router, service);
+  return router;
+}
+
 base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   serve::ServerOptions options = flags.server;
   options.session.idle_timeout = milliseconds(flags.idle_timeout);
-  serve::HttpServer server(options);
+  ASSIGN_OR_RETURN(options.session.body_bytes, execute::parse_bytes(flags.max_body_size));
+  ASSIGN_OR_RETURN(serve::FrontDoorOptions door_options, front_door_options(flags));
+  const std::string name = model_name(flags, engine_flags);
+  serve::Metrics metrics(name);
+  serve::FrontDoor door(std::move(door_options), metrics);
+  serve::HttpServer server(options, door);
   RETURN_IF_ERROR(server.bind());
+  door.open(loading_router());
+  RETURN_IF_ERROR(server.start());
   // Destroyed before the server: its thread may be inside a sink until then.
   ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(engine_flags, /*quiet=*/false));
-  const std::string name = model_name(flags, engine_flags);
-  serve::Router router;
-  serve::add_health_route(router, *engine, name);
-  serve::add_generate_route(router, *engine);
+  ASSIGN_OR_RETURN(const translate::TranslatorOptions translating,
+                   translator_options(flags, engine_flags.model, *engine));
+  const translate::Translator translator(*engine, translating);
+  serve::Service service{
+      *engine,        translator,         metrics,      door.keys(),          door.gate(),    name,
+      PAGODA_VERSION, std::time(nullptr), flags.limits, flags.translate_chat, flags.log.texts};
+  service.limits.ping_interval = milliseconds(flags.ping_interval);
   StopSignals signals;
-  RETURN_IF_ERROR(server.start(std::move(router)));
+  door.open(full_router(service, server));
   fmt::print(stderr, "serving {} on {}\n", name, server.url());
 
   signals.wait();
@@ -113,6 +177,52 @@ Verb add_serve(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--served-model-name", flags->served_model_name,
                       "Name of the model for clients; default: the last part of --model");
+  command
+      ->add_option(
+          "--api-key", flags->api_keys,
+          "A key that clients must present; may be given several times. Without keys everybody is let in")
+      ->envname("PAGODA_API_KEY");
+  command->add_option("--api-key-file", flags->api_key_file, "A file with one key a line");
+  command
+      ->add_option(
+          "--cors-origin", flags->cors_origins,
+          "Origin whose pages may use the server, e.g. https://example.org; may be given several times")
+      ->capture_default_str();
+  command
+      ->add_option("--max-body-size", flags->max_body_size,
+                   "Largest body of a request, and largest WebSocket message")
+      ->capture_default_str();
+  command->add_option("--max-texts", flags->limits.max_texts, "Texts in one translation request")
+      ->capture_default_str();
+  command
+      ->add_option("--ping-interval", flags->ping_interval,
+                   "Seconds of silence in a streamed answer until a comment is sent")
+      ->check(CLI::Range(0.01, 86400.0))
+      ->capture_default_str();
+  command
+      ->add_option("--log-sample", flags->log.sample,
+                   "Share of requests that are logged, 0 to 1, one line of JSON each on stderr; failures of "
+                   "the server always are")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_flag("--log-text", flags->log.texts,
+                    "Logged requests show what was translated, and the translation");
+  command
+      ->add_option(
+          "--sampling", flags->sampling,
+          "How translations are sampled where the request does not say: official (as the model's authors "
+          "recommend), greedy, or auto: official where generation_config.json asks for sampling")
+      ->check(CLI::IsMember({"auto", "official", "greedy"}))
+      ->capture_default_str();
+  command->add_option("--seed", flags->seed, "Of translations whose request has none")->capture_default_str();
+  command
+      ->add_option("--prompt-style", flags->prompt_style,
+                   "Wording of the prompts: hy-mt1.5, hy-mt2, or auto: by the model's name")
+      ->check(CLI::IsMember({"auto", "hy-mt1.5", "hy-mt2"}))
+      ->capture_default_str();
+  command->add_flag(
+      "--translate-chat", flags->translate_chat,
+      "The last message of a chat is a text to translate, whatever prompt the client wraps around it");
   auto engine_flags = add_engine_flags(*command);
   return [=] {
     const base::Status status = run(*flags, *engine_flags);

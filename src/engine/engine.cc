@@ -66,7 +66,7 @@ base::Result<RequestId> Engine::submit(Request request, Sink sink) {
                          options_.max_waiting);
     id = RequestId(next_id_++);
     ++live_;
-    inbox_.push_back({id, std::move(request), std::move(sink)});
+    inbox_.push_back({id, std::move(request), std::move(sink), std::chrono::steady_clock::now()});
   }
   wake_.notify_one();
   return id;
@@ -139,16 +139,21 @@ void Engine::start(Submission submission) {
   sequence.salt = submission.request.salt;
   totals_.prompt_tokens += static_cast<std::int64_t>(sequence.prompt.size());
   CHECK(scheduler_.submit(std::move(sequence)).ok());  // checked by submit()
-  streams_.try_emplace(submission.id, submission.id, std::move(submission.request),
-                       std::move(submission.sink), tokenizer_, chat_template_.stop_ids());
+  const auto added = streams_.try_emplace(submission.id, submission.id, std::move(submission.request),
+                                          std::move(submission.sink), tokenizer_, chat_template_.stop_ids());
+  added.first->second.submitted(submission.when);
 }
 
 void Engine::step(const schedule::StepPlan& plan) {
   batch_.clear();
-  for (const schedule::ScheduledSequence& part : plan.sequences)
-    batch_.push_back(
-        {&part, scheduler_.tokens(part.id), &streams_.at(RequestId(part.id.value)).request().sampling});
+  const Times::Point begin = std::chrono::steady_clock::now();
+  for (const schedule::ScheduledSequence& part : plan.sequences) {
+    Stream& stream = streams_.at(RequestId(part.id.value));
+    stream.scheduled(begin);
+    batch_.push_back({&part, scheduler_.tokens(part.id), &stream.request().sampling});
+  }
   std::vector<execute::SampledToken> sampled = runner_->step(batch_);
+  const Times::Point end = std::chrono::steady_clock::now();
   ++totals_.steps;
   scheduler_.computed(plan);
   for (std::size_t i = 0; i < sampled.size(); ++i) {
@@ -159,7 +164,7 @@ void Engine::step(const schedule::StepPlan& plan) {
     stream.set_cached_tokens(scheduler_.prefix_hit_tokens(part.id));
     ++totals_.generated_tokens;
     scheduler_.append(part.id, sampled[i].token);
-    pieces_.push_back({&stream, stream.accept(std::move(sampled[i]))});
+    pieces_.push_back({&stream, stream.accept(std::move(sampled[i]), end)});
     if (const auto reason = pieces_.back().delta.finish) retire(id, *reason);
   }
 }

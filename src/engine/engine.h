@@ -69,6 +69,7 @@ class Engine {
     RequestId id;
     Request request;
     Sink sink;
+    Times::Point when;
   };
   void loop();
   // Waits for work if there is none. False when the engine shall end.

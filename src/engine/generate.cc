@@ -21,6 +21,7 @@ class Collector {
       completion.finish = *delta.finish;
       completion.error = delta.error;
       completion.usage = delta.usage;
+      completion.times = delta.times;
       const std::lock_guard lock(mutex_);
       ++finished_;
       generated_ += delta.usage.completion_tokens;

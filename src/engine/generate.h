@@ -14,6 +14,7 @@ struct Completion {
   FinishReason finish = FinishReason::kError;
   std::string error;
   Usage usage;
+  Times times;
 };
 
 // One request, to its end.

@@ -1,6 +1,7 @@
 #pragma once
 // What goes into the engine and what comes out. Plain values.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -36,6 +37,15 @@ struct Usage {
   std::int32_t completion_tokens = 0;  // the stop token counts
 };
 
+// When what happened to a request; the epoch where it has not happened yet.
+struct Times {
+  using Point = std::chrono::steady_clock::time_point;
+  Point submitted;
+  Point scheduled;    // first part of a step
+  Point first_token;  // computed
+  Point last_token;
+};
+
 // A piece of an answer. The text of all pieces is the answer; no piece ends inside a character.
 struct Delta {
   RequestId id;
@@ -44,6 +54,7 @@ struct Delta {
   std::optional<FinishReason> finish;         // set in the last piece, and only there
   std::string error;                          // with kError: one sentence
   Usage usage;                                // so far
+  Times times;
 };
 
 // Called on the engine's thread: it must be quick, must not throw and must not call the engine. Called

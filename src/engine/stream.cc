@@ -35,8 +35,10 @@ bool Stream::is_stop_id(text::TokenId token) const {
   return contains(request_.stop_token_ids) || (!request_.ignore_eos && contains(model_stop_ids_));
 }
 
-Delta Stream::accept(execute::SampledToken token) {
+Delta Stream::accept(execute::SampledToken token, Times::Point now) {
   ++usage_.completion_tokens;
+  times_.last_token = now;
+  if (usage_.completion_tokens == 1) times_.first_token = now;
   const text::TokenId id(token.token);
   Delta delta;
   delta.id = id_;
@@ -52,6 +54,7 @@ Delta Stream::accept(execute::SampledToken token) {
   if (delta.finish) delta.text += detokenizer_.finish();
   delta.tokens.push_back(std::move(token));
   delta.usage = usage_;
+  delta.times = times_;
   return delta;
 }
 
@@ -62,6 +65,7 @@ Delta Stream::end(FinishReason reason, std::string error) {
   delta.finish = reason;
   delta.error = std::move(error);
   delta.usage = usage_;
+  delta.times = times_;
   return delta;
 }
 

@@ -30,6 +30,10 @@ int http_status(base::Code code) {
 
 std::string_view error_type(int status) {
   switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
     case 404:
       return "not_found_error";
     case 408:
@@ -56,8 +60,13 @@ HttpResponse error_response(int status, std::string_view message) {
   HttpResponse response;
   response.status = status;
   response.body = boost::json::serialize(boost::json::object{{"error", std::move(error)}});
-  if (status == 429 || status == 503) response.headers.emplace_back("Retry-After", "1");
+  add_error_headers(response);
   return response;
+}
+
+void add_error_headers(HttpResponse& response) {
+  if (response.status == 429 || response.status == 503) response.headers.emplace_back("Retry-After", "1");
+  if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
 }
 
 HttpResponse error_response(const base::Status& status) {

@@ -1,14 +1,18 @@
 #include "serve/generate_route.h"
 
+#include <boost/asio/this_coro.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 #include <chrono>
 #include <limits>
-#include <random>
+#include <memory>
+#include <optional>
 
-#include "serve/engine_call.h"
+#include "serve/engine_calls.h"
 #include "serve/errors.h"
 #include "serve/json_body.h"
+#include "serve/random.h"
+#include "serve/sse.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;
@@ -17,38 +21,72 @@ namespace {
 // Each stop string is searched for in every piece of text.
 constexpr std::size_t kMaxStopStrings = 16;
 
-std::uint64_t random_seed() {
-  thread_local std::mt19937_64 generator = [] {
-    std::random_device device;
-    std::seed_seq seeds{device(), device(), device(), device()};
-    return std::mt19937_64(seeds);
-  }();
-  return generator();
-}
-
 base::Result<std::vector<text::TokenId>> encode(const engine::Engine& engine, const GenerateRequest& parsed) {
   if (parsed.raw) return engine.tokenizer().encode_with_specials(parsed.prompt);
   return engine.chat_template().render(engine.tokenizer(), {{text::Role::kUser, parsed.prompt}});
 }
 
-asio::awaitable<HttpResponse> answer(engine::Engine& engine, const HttpRequest& http) {
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+HttpResponse whole(const engine::Completion& completion, double seconds) {
+  if (completion.finish == engine::FinishReason::kError) return error_response(500, completion.error);
+  if (completion.finish == engine::FinishReason::kCancelled)
+    return error_response(http_status(base::Code::kCancelled), "the request was cancelled");
+  HttpResponse response;
+  response.body = generate_json(completion, seconds);
+  return response;
+}
+
+// {"text": piece} ..., then what the whole answer has beside its text, then [DONE].
+asio::awaitable<void> write_events(EngineCalls& calls, std::chrono::milliseconds ping_interval,
+                                   std::chrono::steady_clock::time_point start, BodyWriter& writer) {
+  while (true) {
+    std::optional<CallEvent> event = co_await calls.next(ping_interval);
+    const bool over = co_await cancelled();
+    if (over) co_return;
+    std::string bytes;
+    if (!event) {
+      bytes = sse_ping();
+    } else {
+      if (!event->text.empty())
+        bytes = sse_event(R"({"text":)" + boost::json::serialize(boost::json::string(event->text)) + "}");
+      if (event->finish == engine::FinishReason::kError) {
+        bytes += sse_event(error_response(500, event->error).body);
+      } else if (event->finish) {
+        const engine::Completion rest{"", {}, *event->finish, "", event->usage, event->times};
+        bytes += sse_event(generate_json(rest, seconds_since(start)));
+      }
+      if (event->finish) bytes += sse_done();
+    }
+    const bool written = co_await writer.write(std::move(bytes));
+    if (!written || (event && event->finish)) co_return;
+  }
+}
+
+asio::awaitable<HttpResponse> answer(Service& service, const HttpRequest& http) {
   base::Result<GenerateRequest> parsed = parse_generate(http.body);
   if (!parsed.ok()) co_return error_response(parsed.status());
-  base::Result<std::vector<text::TokenId>> prompt = encode(engine, parsed.value());
+  base::Result<std::vector<text::TokenId>> prompt = encode(service.engine, parsed.value());
   if (!prompt.ok()) co_return error_response(prompt.status());
   engine::Request request = std::move(parsed->request);
   request.prompt = std::move(prompt).value();
 
   const auto start = std::chrono::steady_clock::now();
-  const base::Result<engine::Completion> completion = co_await complete(engine, std::move(request));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (!completion.ok()) co_return error_response(completion.status());
-  if (completion.value().finish == engine::FinishReason::kError)
-    co_return error_response(500, completion.value().error);
-  if (completion.value().finish == engine::FinishReason::kCancelled)
-    co_return error_response(http_status(base::Code::kCancelled), "the request was cancelled");
+  if (!parsed->stream) {
+    const base::Result<engine::Completion> completion = co_await complete(service, http, std::move(request));
+    if (!completion.ok()) co_return error_response(completion.status());
+    co_return whole(completion.value(), seconds_since(start));
+  }
+  auto calls = std::make_shared<EngineCalls>(service, http, co_await asio::this_coro::executor);
+  const base::Result<CallId> call = calls->submit(std::move(request), EngineCalls::Deltas::kEach);
+  if (!call.ok()) co_return error_response(call.status());
   HttpResponse response;
-  response.body = generate_json(completion.value(), seconds.count());
+  response.content_type = kEventStream;
+  response.stream = [calls, start, interval = service.limits.ping_interval](BodyWriter& writer) {
+    return write_events(*calls, interval, start, writer);
+  };
   co_return response;
 }
 
@@ -66,6 +104,8 @@ base::Result<GenerateRequest> parse_generate(std::string_view body) {
   constexpr std::int64_t kMin = std::numeric_limits<std::int32_t>::min();
   constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
   RETURN_IF_ERROR(fields.read("raw", &parsed.raw));
+  RETURN_IF_ERROR(fields.read("stream", &parsed.stream));
+  RETURN_IF_ERROR(fields.read("ignore_eos", &request.ignore_eos));
   RETURN_IF_ERROR(fields.read("max_tokens", 1, kMax, &request.max_tokens));
   RETURN_IF_ERROR(fields.read("priority", kMin, kMax, &request.priority));
   RETURN_IF_ERROR(fields.read("stop", kMaxStopStrings, &request.stop));
@@ -78,7 +118,7 @@ base::Result<GenerateRequest> parse_generate(std::string_view body) {
   RETURN_IF_ERROR(fields.read("repetition_penalty", &sampling.repetition_penalty));
   std::optional<std::uint64_t> seed;
   RETURN_IF_ERROR(fields.read("seed", &seed));
-  sampling.seed = seed ? *seed : random_seed();
+  sampling.seed = seed ? *seed : random_u64();
   // The engine would refuse them too, but only after the prompt was encoded.
   RETURN_IF_ERROR(execute::check_sampling(sampling));
   return parsed;
@@ -95,9 +135,9 @@ std::string generate_json(const engine::Completion& completion, double seconds) 
       completion.usage.completion_tokens, completion.usage.cached_tokens);
 }
 
-void add_generate_route(Router& router, engine::Engine& engine) {
+void add_generate_route(Router& router, Service& service) {
   router.add("POST", "/generate",
-             {[&engine](const HttpRequest& request) { return answer(engine, request); }});
+             {[&service](const HttpRequest& request) { return answer(service, request); }});
 }
 
 }  // namespace pagoda::serve

@@ -1,13 +1,12 @@
 #pragma once
-// POST /generate, the native dialect: one prompt in, one text out (docs/api.md).
+// POST /generate, the native dialect: one prompt in, one text out, whole or as it grows (docs/api.md).
 
-#include <optional>
 #include <string>
 #include <string_view>
 
-#include "engine/engine.h"
 #include "engine/generate.h"
 #include "serve/router.h"
+#include "serve/service.h"
 
 namespace pagoda::serve {
 
@@ -15,12 +14,13 @@ namespace pagoda::serve {
 struct GenerateRequest {
   std::string prompt;
   bool raw = false;  // no chat template, and special tokens in `prompt` are recognised
+  bool stream = false;
   engine::Request request;
 };
 base::Result<GenerateRequest> parse_generate(std::string_view body);
 std::string generate_json(const engine::Completion& completion, double seconds);
 
-// `engine` must outlive the router.
-void add_generate_route(Router& router, engine::Engine& engine);
+// `service` must outlive the router.
+void add_generate_route(Router& router, Service& service);
 
 }  // namespace pagoda::serve

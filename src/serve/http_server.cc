@@ -1,5 +1,8 @@
 #include "serve/http_server.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -26,10 +29,27 @@ base::Status cannot_listen(const ServerOptions& options, const boost::system::er
                      options.port, error.message());
 }
 
+// Descriptors that the model's files, logs and clients of our own may need.
+constexpr std::size_t kOtherFiles = 128;
+
+// Raises the soft limit of open files to the hard one where `wanted` needs it; the connections that then fit.
+std::size_t allowed_connections(std::size_t wanted) {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  if (files.rlim_cur < wanted + kOtherFiles) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, wanted + kOtherFiles);
+    setrlimit(RLIMIT_NOFILE, &files);
+    getrlimit(RLIMIT_NOFILE, &files);
+  }
+  return files.rlim_cur > 2 * kOtherFiles ? files.rlim_cur - kOtherFiles : kOtherFiles;
+}
+
 }  // namespace
 
-HttpServer::HttpServer(const ServerOptions& options)
+HttpServer::HttpServer(const ServerOptions& options, FrontDoor& door)
     : options_(options),
+      door_(door),
+      max_connections_(options.max_connections),
       acceptor_strand_(asio::make_strand(io_)),
       acceptor_(acceptor_strand_),
       work_(asio::make_work_guard(io_)) {}
@@ -46,6 +66,7 @@ base::Result<tcp::endpoint> HttpServer::resolve() {
 }
 
 base::Status HttpServer::bind() {
+  max_connections_ = std::min(max_connections_, allowed_connections(max_connections_));
   ASSIGN_OR_RETURN(const tcp::endpoint endpoint, resolve());
   boost::system::error_code error;
   acceptor_.open(endpoint.protocol(), error);
@@ -57,8 +78,7 @@ base::Status HttpServer::bind() {
   return {};
 }
 
-base::Status HttpServer::start(Router router) {
-  router_ = std::move(router);
+base::Status HttpServer::start() {
   boost::system::error_code error;
   acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) return cannot_listen(options_, error);  // another program bound it too, and was faster
@@ -89,16 +109,16 @@ asio::awaitable<void> HttpServer::accept() {
 
 void HttpServer::begin(tcp::socket socket) {
   const asio::any_io_executor executor = socket.get_executor();
-  auto session = std::make_shared<Session>(std::move(socket), router_, gate_, options_.session);
+  auto session = std::make_shared<Session>(std::move(socket), door_, options_.session);
   std::size_t count = 0;
   {
     const std::lock_guard lock(mutex_);
     count = sessions_.size();
-    if (count >= options_.max_connections + kMaxRefusals || gate_.closed()) return;
+    if (count >= max_connections_ + kMaxRefusals || door_.gate().closed()) return;
     sessions_.insert(session);
   }
   // An exception out of a session is memory running out: the connection ends, the server goes on.
-  asio::co_spawn(executor, count < options_.max_connections ? session->run() : session->refuse(),
+  asio::co_spawn(executor, count < max_connections_ ? session->run() : session->refuse(),
                  [this, session](std::exception_ptr) { end(session); });
 }
 
@@ -111,14 +131,14 @@ void HttpServer::end(const std::shared_ptr<Session>& session) {
 void HttpServer::stop(std::chrono::milliseconds drain_timeout) {
   {
     const std::lock_guard lock(mutex_);  // begin() decides under it: no session starts from here on
-    gate_.close();
+    door_.gate().close();
   }
   asio::post(acceptor_strand_, [this] {
     boost::system::error_code ignored;
     acceptor_.close(ignored);
   });
   if (threads_.empty()) return;
-  gate_.wait_empty(drain_timeout);
+  door_.gate().wait_empty(drain_timeout);
   {
     std::unique_lock lock(mutex_);
     for (const std::shared_ptr<Session>& session : sessions_) session->abort();
@@ -130,9 +150,12 @@ void HttpServer::stop(std::chrono::milliseconds drain_timeout) {
   threads_.clear();
 }
 
-std::size_t HttpServer::connections() const {
+Metrics::Connections HttpServer::connections() const {
   const std::lock_guard lock(mutex_);
-  return sessions_.size();
+  Metrics::Connections count;
+  for (const std::shared_ptr<Session>& session : sessions_)
+    ++(session->is_websocket() ? count.websocket : count.http);
+  return count;
 }
 
 }  // namespace pagoda::serve

@@ -18,8 +18,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "serve/drain_gate.h"
-#include "serve/router.h"
+#include "serve/front_door.h"
 #include "serve/session.h"
 
 namespace pagoda::serve {
@@ -29,13 +28,14 @@ struct ServerOptions {
   std::uint16_t port = 8080;  // 0: the system chooses
   // Two, so that a long prompt being tokenised does not keep /health waiting.
   int threads = 2;
-  std::size_t max_connections = 512;  // below the usual limit of 1024 open files
+  std::size_t max_connections = 4096;  // bind() lowers it to what the system's limit of open files allows
   SessionLimits session;
 };
 
 class HttpServer {
  public:
-  explicit HttpServer(const ServerOptions& options);
+  // `door` outlives it.
+  HttpServer(const ServerOptions& options, FrontDoor& door);
   // Stops at once. An engine that handlers talk to must be drained or destroyed before: its thread may still
   // be on its way out of the last sink, which points here.
   ~HttpServer();
@@ -44,8 +44,8 @@ class HttpServer {
   // Takes the port, so that a taken one is known before a model is loaded; connections are still refused.
   // kInvalidArgument for a host that is none, kFailedPrecondition when the port cannot be had.
   base::Status bind();
-  // After bind(), once: from here on requests are answered.
-  base::Status start(Router router);
+  // After bind(), once: from here on requests are answered, by what the front door has been opened with.
+  base::Status start();
   std::uint16_t port() const { return port_; }
   // "http://127.0.0.1:8080"
   std::string url() const;
@@ -55,7 +55,7 @@ class HttpServer {
   // handler.
   void stop(std::chrono::milliseconds drain_timeout);
 
-  std::size_t connections() const;
+  Metrics::Connections connections() const;
 
  private:
   using Strand = boost::asio::strand<boost::asio::io_context::executor_type>;
@@ -66,8 +66,8 @@ class HttpServer {
   void end(const std::shared_ptr<Session>& session);
 
   const ServerOptions options_;
-  Router router_;  // unchanged once the threads run
-  DrainGate gate_;
+  FrontDoor& door_;
+  std::size_t max_connections_;
   std::uint16_t port_ = 0;
 
   boost::asio::io_context io_;

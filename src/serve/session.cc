@@ -7,13 +7,17 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/write.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
 #include <exception>
 #include <string_view>
 #include <utility>
 #include <variant>
 
 #include "serve/errors.h"
+#include "serve/stream_writer.h"
+#include "serve/websocket_messages.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;
@@ -56,7 +60,7 @@ std::string read_error_message(int status, const boost::system::error_code& erro
   }
 }
 
-HttpRequest to_request(http::request<http::string_body>&& message) {
+HttpRequest to_request(http::request<http::string_body>& message) {
   HttpRequest request;
   request.method = string(message.method_string());
   std::string target = string(message.target());
@@ -74,14 +78,13 @@ HttpRequest to_request(http::request<http::string_body>&& message) {
   return request;
 }
 
-// Handlers report by HttpResponse; an exception is memory running out, or a library that throws.
-asio::awaitable<HttpResponse> guarded(const Handler& handler, const HttpRequest& request) {
-  try {
-    HttpResponse response = co_await handler(request);
-    co_return response;
-  } catch (const std::exception& failure) {
-    co_return error_response(500, std::string("the request failed: ") + failure.what());
-  }
+template <typename Message>
+void fill_header(const HttpResponse& response, bool keep_alive, Message& message) {
+  if (response.status == 499) message.reason("Client Closed Request");
+  message.set(http::field::server, "pagoda");
+  if (!response.content_type.empty()) message.set(http::field::content_type, response.content_type);
+  for (const auto& [name, value] : response.headers) message.insert(name, value);
+  message.keep_alive(keep_alive);
 }
 
 bool lacks_length(const http::request<http::string_body>& message) {
@@ -91,11 +94,9 @@ bool lacks_length(const http::request<http::string_body>& message) {
 
 }  // namespace
 
-Session::Session(asio::ip::tcp::socket socket, const Router& router, DrainGate& gate,
-                 const SessionLimits& limits)
+Session::Session(asio::ip::tcp::socket socket, FrontDoor& door, const SessionLimits& limits)
     : socket_(std::move(socket)),
-      router_(router),
-      gate_(gate),
+      door_(door),
       limits_(limits),
       deadline_(socket_),
       buffer_(kMaxBufferBytes) {}
@@ -118,16 +119,47 @@ asio::awaitable<void> Session::run() {
     parser.body_limit(limits_.body_bytes);
     const bool complete = co_await read_request(parser);
     if (!complete) break;
-    const DrainGate::Pass pass(gate_);
-    keep_alive = parser.get().keep_alive();
-    const HttpRequest request = to_request(parser.release());
-    std::optional<HttpResponse> response = co_await answer(request);
-    if (!response) co_return;  // nobody listens
-    keep_alive = keep_alive && !gate_.closed() && !aborted_;
-    const bool written = co_await write(std::move(*response), keep_alive, request.method == "HEAD");
-    if (!written) co_return;
+    const bool goes_on = co_await serve(parser);
+    if (!goes_on) co_return;
+    keep_alive = keep_alive_;
+    if (buffer_.size() == 0) buffer_.shrink_to_fit();  // an idle connection holds no more than its frames
   }
   co_await close_gently();
+}
+
+asio::awaitable<bool> Session::serve(Parser& parser) {
+  const bool upgrade = beast::websocket::is_upgrade(parser.get());
+  const bool chunked = parser.get().version() >= 11;
+  keep_alive_ = parser.get().keep_alive();
+  HttpRequest request = to_request(parser.get());
+  FrontDoor::Visit visit;
+  std::optional<HttpResponse> response;
+  {
+    const DrainGate::Pass pass(door_.gate());
+    if (upgrade) response = door_.enter(request, visit);
+    if (upgrade && !response && visit.match.route->socket) {
+      websocket_ = true;
+    } else {
+      if (!response) response = co_await answer(request, visit);
+      if (!response) {
+        door_.left(request, visit, http_status(base::Code::kCancelled));
+        co_return false;  // nobody listens
+      }
+      door_.finish(request, *response);
+      keep_alive_ = keep_alive_ && !door_.gate().closed() && !aborted_;
+      const int status = response->status;
+      const bool streams = static_cast<bool>(response->stream) && request.method != "HEAD";
+      const bool written = streams
+                               ? co_await write_stream(std::move(*response), keep_alive_ && chunked, chunked)
+                               : co_await write(std::move(*response), keep_alive_, request.method == "HEAD");
+      keep_alive_ = keep_alive_ && (chunked || !streams);
+      door_.left(request, visit, written ? status : http_status(base::Code::kCancelled));
+      co_return written;
+    }
+  }
+  co_await run_websocket(parser, request, visit.match.route->socket);
+  door_.left(request, visit, 101);
+  co_return false;
 }
 
 asio::awaitable<void> Session::refuse() {
@@ -138,8 +170,7 @@ asio::awaitable<void> Session::refuse() {
 asio::awaitable<Session::Wake> Session::wait_for_request() {
   if (buffer_.size() > 0) co_return Wake::kData;  // pipelined
   deadline_.arm(limits_.idle_timeout, weak_from_this());
-  const auto [error, bytes] = co_await socket_.async_read_some(buffer_.prepare(4096), kQuietly);
-  buffer_.commit(bytes);
+  const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, kQuietly);
   deadline_.disarm();
   co_return error ? Wake::kClosed : Wake::kData;
 }
@@ -178,26 +209,11 @@ asio::awaitable<boost::system::error_code> Session::read_body(Parser& parser) {
   co_return error;
 }
 
-asio::awaitable<std::optional<HttpResponse>> Session::answer(const HttpRequest& request) {
-  const Router::Match match = router_.find(request.method, request.path);
-  if (match.route == nullptr) {
-    if (match.allow.empty()) co_return error_response(404, "there is no " + request.path + " here");
-    HttpResponse response =
-        error_response(405, request.path + " does not answer " + request.method + ", only " + match.allow);
-    response.headers.emplace_back("Allow", match.allow);
-    co_return response;
-  }
-  if (gate_.closed() && !match.route->while_draining)
-    co_return error_response(503, "the server is shutting down");
-  std::optional<HttpResponse> response = co_await run_handler(match.route->handler, request);
-  co_return response;
-}
-
-asio::awaitable<std::optional<HttpResponse>> Session::run_handler(const Handler& handler,
-                                                                  const HttpRequest& request) {
+asio::awaitable<std::optional<HttpResponse>> Session::answer(HttpRequest& request, FrontDoor::Visit& visit) {
   using namespace asio::experimental::awaitable_operators;
   // Whichever ends first cancels the other; both have ended when this returns.
-  std::variant<HttpResponse, std::monostate> first = co_await (guarded(handler, request) || watch_for_end());
+  std::variant<HttpResponse, std::monostate> first =
+      co_await (door_.answer(request, visit) || watch_for_end());
   if (first.index() == 0) co_return std::get<0>(std::move(first));
   if (aborted_) co_return error_response(503, "the server shut down before the answer was complete");
   co_return std::nullopt;
@@ -221,12 +237,8 @@ asio::awaitable<void> Session::watch_for_end() {
 
 asio::awaitable<bool> Session::write(HttpResponse response, bool keep_alive, bool head_only) {
   http::response<http::string_body> message(static_cast<http::status>(response.status), 11);
-  if (response.status == 499) message.reason("Client Closed Request");
-  message.set(http::field::server, "pagoda");
-  message.set(http::field::content_type, response.content_type);
-  for (const auto& [name, value] : response.headers) message.insert(name, value);
-  message.keep_alive(keep_alive);
-  message.content_length(response.body.size());
+  fill_header(response, keep_alive, message);
+  if (response.status != 204 && response.status != 304) message.content_length(response.body.size());
   if (!head_only) message.body() = std::move(response.body);
   // An aborted connection gets a moment to take its last answer, not a minute.
   deadline_.arm(aborted_ ? kLingerTime : limits_.idle_timeout, weak_from_this());
@@ -235,12 +247,46 @@ asio::awaitable<bool> Session::write(HttpResponse response, bool keep_alive, boo
   co_return !error;
 }
 
+asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_alive, bool chunked) {
+  using namespace asio::experimental::awaitable_operators;
+  http::response<http::empty_body> message(static_cast<http::status>(response.status), chunked ? 11 : 10);
+  fill_header(response, keep_alive, message);
+  message.set(http::field::cache_control, "no-cache");
+  message.chunked(chunked);  // without: the body ends with the connection
+  http::response_serializer<http::empty_body> serializer(message);
+  deadline_.arm(limits_.idle_timeout, weak_from_this());
+  const auto [error, bytes] = co_await http::async_write_header(socket_, serializer, kQuietly);
+  deadline_.disarm();
+  if (error) co_return false;
+
+  StreamWriter writer(socket_, chunked, [this](bool begin) {
+    begin ? deadline_.arm(limits_.idle_timeout, weak_from_this()) : deadline_.disarm();
+  });
+  std::variant<bool, std::monostate> first =
+      co_await (guarded_stream(response.stream, writer) || watch_for_end());
+  bool complete = first.index() == 0 && std::get<0>(first) && !aborted_;
+  if (complete) complete = co_await writer.finish();
+  co_return complete;
+}
+
+asio::awaitable<void> Session::run_websocket(Parser& parser, const HttpRequest& request,
+                                             const SocketHandler& handler) {
+  WebSocketMessages messages(socket_, limits_);
+  const bool accepted = co_await messages.accept(parser.get(), buffer_);
+  if (!accepted) co_return;
+  co_await guarded_socket(handler, request, messages);
+  // An aborted connection gets a moment to say goodbye.
+  deadline_.arm(kLingerTime / 10, weak_from_this());
+  co_await messages.close(door_.gate().closed());
+  deadline_.disarm();
+}
+
 // Closing with unread bytes makes the system send a reset, and that can destroy an answer on its way ("the
 // body is too large" while the body still arrives). So: no more from us, and read what comes for a while.
 asio::awaitable<void> Session::close_gently() {
   boost::system::error_code error;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
-  deadline_.arm(gate_.closed() ? kLingerTime / 10 : kLingerTime, weak_from_this());
+  deadline_.arm(door_.gate().closed() ? kLingerTime / 10 : kLingerTime, weak_from_this());
   buffer_.clear();
   while (!error && !deadline_.expired()) {
     const auto [read_error, bytes] = co_await socket_.async_read_some(buffer_.prepare(16384), kQuietly);

@@ -2,6 +2,7 @@
 // One connection: reads requests one after another, has them answered, writes the answers. Everything runs on
 // the strand of its socket.
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -13,15 +14,14 @@
 #include <optional>
 
 #include "serve/deadline.h"
-#include "serve/drain_gate.h"
+#include "serve/front_door.h"
 #include "serve/http_message.h"
-#include "serve/router.h"
 
 namespace pagoda::serve {
 
 struct SessionLimits {
   std::uint32_t header_bytes = 16u << 10;
-  std::uint64_t body_bytes = 8u << 20;
+  std::uint64_t body_bytes = 8u << 20;  // also of a WebSocket message
   // Between two requests; for a whole request to arrive, however slowly it trickles; for an answer to be
   // taken.
   std::chrono::milliseconds idle_timeout{60'000};
@@ -29,9 +29,8 @@ struct SessionLimits {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  // `router` and `gate` outlive it. The socket's executor is a strand.
-  Session(boost::asio::ip::tcp::socket socket, const Router& router, DrainGate& gate,
-          const SessionLimits& limits);
+  // `door` outlives it. The socket's executor is a strand.
+  Session(boost::asio::ip::tcp::socket socket, FrontDoor& door, const SessionLimits& limits);
 
   // To the end of the connection. Must be spawned on the socket's executor, by somebody who holds a shared
   // pointer.
@@ -40,6 +39,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> refuse();
   // Any thread: cancels the handler that runs and ends the connection.
   void abort();
+  bool is_websocket() const { return websocket_; }
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
@@ -50,22 +50,27 @@ class Session : public std::enable_shared_from_this<Session> {
   // False: there is none; the client was told why, if there was something to tell.
   boost::asio::awaitable<bool> read_request(Parser& parser);
   boost::asio::awaitable<boost::system::error_code> read_body(Parser& parser);
+  // Answers what read_request() read. False: the connection is over, without close_gently().
+  boost::asio::awaitable<bool> serve(Parser& parser);
   // The answer of the route; nothing if the client left before there was one.
-  boost::asio::awaitable<std::optional<HttpResponse>> answer(const HttpRequest& request);
-  boost::asio::awaitable<std::optional<HttpResponse>> run_handler(const Handler& handler,
-                                                                  const HttpRequest& request);
+  boost::asio::awaitable<std::optional<HttpResponse>> answer(HttpRequest& request, FrontDoor::Visit& visit);
   boost::asio::awaitable<void> watch_for_end();
   // False if the client did not take it.
   boost::asio::awaitable<bool> write(HttpResponse response, bool keep_alive, bool head_only);
+  boost::asio::awaitable<bool> write_stream(HttpResponse response, bool keep_alive, bool chunked);
+  // Takes the connection over, to its end.
+  boost::asio::awaitable<void> run_websocket(Parser& parser, const HttpRequest& request,
+                                             const SocketHandler& handler);
   boost::asio::awaitable<void> close_gently();
 
   boost::asio::ip::tcp::socket socket_;
-  const Router& router_;
-  DrainGate& gate_;
+  FrontDoor& door_;
   const SessionLimits limits_;
   Deadline deadline_;
   boost::beast::flat_buffer buffer_;
   bool aborted_ = false;
+  bool keep_alive_ = true;  // after the request that is being answered
+  std::atomic<bool> websocket_ = false;
 };
 
 }  // namespace pagoda::serve

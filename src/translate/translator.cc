@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/generate.h"
 #include "translate/clean.h"
 
 namespace pagoda::translate {
@@ -24,7 +23,10 @@ std::size_t num_curable(const Translation& translation) {
 
 }  // namespace
 
-base::Result<engine::Request> Translator::request(const Task& task, const OfficialSampling& sampling) const {
+bool Translator::needs_model(const Task& task) { return !split_edges(task.source).body.empty(); }
+
+base::Result<engine::Request> Translator::request(const Task& task, const OfficialSampling& sampling,
+                                                  std::uint64_t seed) const {
   engine::Request request;
   ASSIGN_OR_RETURN(request.prompt,
                    engine_.chat_template().render(engine_.tokenizer(), build_messages(task, options_.style)));
@@ -32,7 +34,7 @@ base::Result<engine::Request> Translator::request(const Task& task, const Offici
   request.sampling.top_p = static_cast<float>(sampling.top_p);
   request.sampling.top_k = sampling.top_k;
   request.sampling.repetition_penalty = static_cast<float>(sampling.repetition_penalty);
-  request.sampling.seed = options_.seed;
+  request.sampling.seed = seed;
   const auto source_tokens = static_cast<std::int32_t>(engine_.tokenizer().encode(task.source).size());
   const std::int32_t room = engine_.limits().max_model_len - static_cast<std::int32_t>(request.prompt.size());
   if (room < source_tokens)
@@ -44,13 +46,40 @@ base::Result<engine::Request> Translator::request(const Task& task, const Offici
   return request;
 }
 
+base::Result<Translation> Translator::accept(const Task& task, const engine::Completion& completion) const {
+  if (completion.finish == engine::FinishReason::kError ||
+      completion.finish == engine::FinishReason::kCancelled)
+    return base::error(base::Code::kCancelled, "the engine ended a translation: {} {}",
+                       engine::finish_reason_name(completion.finish), completion.error);
+  const Cleaned cleaned = clean_answer(task, completion.text);
+  Translation translation;
+  translation.text = cleaned.text;
+  translation.problems = check_answer(task, cleaned, completion.finish == engine::FinishReason::kLength);
+  translation.usage = completion.usage;
+  return translation;
+}
+
+bool Translator::worth_retry(const Translation& translation) const {
+  return options_.retry && num_curable(translation) > 0;
+}
+
+OfficialSampling Translator::retry_sampling() const {
+  return official_sampling(engine_.chat_template().family());
+}
+
+Translation Translator::choose(Translation first, Translation second) {
+  if (num_curable(second) >= num_curable(first)) return first;
+  second.retried = true;
+  return second;
+}
+
 base::Status Translator::run(const std::vector<Task>& tasks, const std::vector<std::size_t>& indices,
                              const OfficialSampling& sampling,
                              const std::function<void(std::size_t, std::int64_t)>& done,
                              std::vector<Translation>& results) const {
   std::vector<engine::Request> requests;
   for (const std::size_t i : indices) {
-    ASSIGN_OR_RETURN(engine::Request next, request(tasks[i], sampling));
+    ASSIGN_OR_RETURN(engine::Request next, request(tasks[i], sampling, options_.seed));
     requests.push_back(std::move(next));
   }
   // Two more than a step can hold, so that the next one is there when one ends.
@@ -58,17 +87,7 @@ base::Status Translator::run(const std::vector<Task>& tasks, const std::vector<s
   ASSIGN_OR_RETURN(const std::vector<engine::Completion> completions,
                    engine::generate_all(engine_, std::move(requests), in_flight, done));
   for (std::size_t j = 0; j < indices.size(); ++j) {
-    const Task& task = tasks[indices[j]];
-    const engine::Completion& completion = completions[j];
-    if (completion.finish == engine::FinishReason::kError ||
-        completion.finish == engine::FinishReason::kCancelled)
-      return base::error(base::Code::kCancelled, "the engine ended a translation: {} {}",
-                         engine::finish_reason_name(completion.finish), completion.error);
-    const Cleaned cleaned = clean_answer(task, completion.text);
-    Translation& result = results[indices[j]];
-    result.text = cleaned.text;
-    result.problems = check_answer(task, cleaned, completion.finish == engine::FinishReason::kLength);
-    result.usage = completion.usage;
+    ASSIGN_OR_RETURN(results[indices[j]], accept(tasks[indices[j]], completions[j]));
   }
   return {};
 }
@@ -78,25 +97,20 @@ base::Result<std::vector<Translation>> Translator::translate(
   std::vector<Translation> results(tasks.size());
   std::vector<std::size_t> wanted;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (split_edges(tasks[i].source).body.empty())
-      results[i].text = tasks[i].source;
-    else
+    if (needs_model(tasks[i]))
       wanted.push_back(i);
+    else
+      results[i].text = tasks[i].source;
   }
   RETURN_IF_ERROR(run(tasks, wanted, options_.sampling, done, results));
-  if (!options_.retry) return results;
 
   std::vector<std::size_t> again;
   for (const std::size_t i : wanted)
-    if (num_curable(results[i]) > 0) again.push_back(i);
+    if (worth_retry(results[i])) again.push_back(i);
   if (again.empty()) return results;
   std::vector<Translation> second = results;
-  RETURN_IF_ERROR(run(tasks, again, official_sampling(engine_.chat_template().family()), nullptr, second));
-  for (const std::size_t i : again) {
-    if (num_curable(second[i]) >= num_curable(results[i])) continue;
-    results[i] = std::move(second[i]);
-    results[i].retried = true;
-  }
+  RETURN_IF_ERROR(run(tasks, again, retry_sampling(), nullptr, second));
+  for (const std::size_t i : again) results[i] = choose(std::move(results[i]), std::move(second[i]));
   return results;
 }
 

@@ -12,8 +12,9 @@
 #include "engine/engine.h"
 #include "kernels/ops.h"
 #include "serve/generate_route.h"
-#include "serve/health_route.h"
 #include "serve/http_server.h"
+#include "serve/probe_routes.h"
+#include "serve/websocket_route.h"
 
 namespace pagoda::serve {
 
@@ -57,17 +58,33 @@ inline bool eventually(const std::function<bool()>& condition) {
   return false;
 }
 
+// How a test wants its server: what differs from one without keys and limits.
+struct RunningOptions {
+  ServerOptions server;
+  FrontDoorOptions door;
+  ServiceLimits limits;
+  std::int32_t max_waiting = 1024;
+  bool translate_chat = false;
+};
+
 class RunningServer {
  public:
-  explicit RunningServer(ServerOptions options = {}, std::int32_t max_waiting = 1024)
-      : engine_(random_engine(max_waiting)) {
-    Router router;
-    add_health_route(router, *engine_, "tiny");
-    add_generate_route(router, *engine_);
-    options.port = 0;
-    server_ = std::make_unique<HttpServer>(options);
+  explicit RunningServer(RunningOptions options = {})
+      : engine_(random_engine(options.max_waiting)),
+        translator_(*engine_, {}),
+        metrics_("tiny"),
+        door_(std::move(options.door), metrics_),
+        service_{*engine_, translator_, metrics_,      door_.keys(),   door_.gate(),
+                 "tiny",   "0.0.0",     1'700'000'000, options.limits, options.translate_chat} {
+    options.server.port = 0;
+    server_ = std::make_unique<HttpServer>(options.server, door_);
+    auto router = std::make_shared<Router>();
+    add_probe_routes(*router, service_, [this] { return server_->connections(); });
+    add_generate_route(*router, service_);
+    add_websocket_route(*router, service_);
+    door_.open(std::move(router));
     base::Status status = server_->bind();
-    if (status.ok()) status = server_->start(std::move(router));
+    if (status.ok()) status = server_->start();
     EXPECT_TRUE(status.ok()) << status.message();
   }
   ~RunningServer() {
@@ -76,6 +93,7 @@ class RunningServer {
   }
   HttpServer& server() { return *server_; }
   engine::Engine& engine() { return *engine_; }
+  std::size_t connections() const { return server_->connections().http + server_->connections().websocket; }
   std::uint16_t port() const { return server_->port(); }
   bool idle() const {
     const engine::Stats stats = engine_->stats();
@@ -84,6 +102,10 @@ class RunningServer {
 
  private:
   std::unique_ptr<engine::Engine> engine_;
+  translate::Translator translator_;
+  Metrics metrics_;
+  FrontDoor door_;
+  Service service_;
   std::unique_ptr<HttpServer> server_;
 };
 

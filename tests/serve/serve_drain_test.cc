@@ -41,7 +41,7 @@ TEST(Drain, FinishesWhatWasAcceptedAndRefusesTheRest) {
   EXPECT_EQ(reply.status, 200) << reply.body;
   EXPECT_TRUE(reply.has("Connection: close")) << reply.head;
   stopped.get();
-  EXPECT_EQ(running.server().connections(), 0u);
+  EXPECT_EQ(running.connections(), 0u);
   EXPECT_TRUE(running.idle());
 }
 
@@ -63,7 +63,7 @@ TEST(Drain, DoesNotWaitForConnectionsThatAskNothing) {
   HttpClient idle(running.port()), half(running.port());
   ASSERT_EQ(idle.request("GET", "/health").status, 200);
   half.send("POST /generate HTTP/1.1\r\nContent-Le");
-  ASSERT_TRUE(eventually([&] { return running.server().connections() == 2; }));
+  ASSERT_TRUE(eventually([&] { return running.connections() == 2; }));
   EXPECT_LT(seconds_of([&] { running.server().stop(milliseconds(60000)); }), 10);
   EXPECT_TRUE(idle.at_end());
   EXPECT_TRUE(half.at_end());
@@ -72,7 +72,9 @@ TEST(Drain, DoesNotWaitForConnectionsThatAskNothing) {
 TEST(Drain, AServerThatNeverStartedStops) {
   ServerOptions options;
   options.port = 0;
-  HttpServer fresh(options), bound(options);
+  Metrics metrics("none");
+  FrontDoor door({}, metrics);
+  HttpServer fresh(options, door), bound(options, door);
   fresh.stop(milliseconds(1000));
   ASSERT_TRUE(bound.bind().ok());
   EXPECT_FALSE(HttpClient(bound.port()).connected());  // nothing is accepted before start()

@@ -147,7 +147,7 @@ TEST(Generate, AClientThatLeavesCancelsItsRequest) {
   client.close();
   EXPECT_TRUE(eventually([&] { return running.idle(); }));
   EXPECT_EQ(running.engine().stats().finished[static_cast<int>(engine::FinishReason::kCancelled)], 1);
-  EXPECT_TRUE(eventually([&] { return running.server().connections() == 0; }));
+  EXPECT_TRUE(eventually([&] { return running.connections() == 0; }));
 }
 
 TEST(Generate, HalfAnotherRequestIsNoDisconnect) {
@@ -162,7 +162,9 @@ TEST(Generate, HalfAnotherRequestIsNoDisconnect) {
 }
 
 TEST(Generate, AFullQueueIs429) {
-  RunningServer running({}, /*max_waiting=*/1);
+  RunningOptions options;
+  options.max_waiting = 1;
+  RunningServer running(options);
   std::vector<std::unique_ptr<HttpClient>> clients;
   const std::string message =
       "POST /generate HTTP/1.1\r\nContent-Length: " + std::to_string(std::string(kEndless).size()) +

@@ -52,7 +52,7 @@ TEST(Http, AnswersManyRequestsOnAConnection) {
   RunningServer running;
   HttpClient client(running.port());
   for (int i = 0; i < 20; ++i) ASSERT_EQ(client.request("GET", "/health?x=1").status, 200);
-  EXPECT_EQ(running.server().connections(), 1u);
+  EXPECT_EQ(running.connections(), 1u);
   client.send("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(client.receive().status, 200);
   EXPECT_TRUE(client.at_end());
@@ -132,8 +132,8 @@ TEST(Http, TakesChunksAndExpectations) {
 }
 
 TEST(Http, SlowRequestsEnd) {
-  ServerOptions options;
-  options.session.idle_timeout = milliseconds(200);
+  RunningOptions options;
+  options.server.session.idle_timeout = milliseconds(200);
   RunningServer running(options);
   HttpClient silent(running.port());
   EXPECT_TRUE(silent.at_end());  // nothing was asked, nothing is said
@@ -153,12 +153,12 @@ TEST(Http, SlowRequestsEnd) {
   EXPECT_TRUE(body.at_end());
   body.close();
   header.close();
-  EXPECT_TRUE(eventually([&] { return running.server().connections() == 0; }));
+  EXPECT_TRUE(eventually([&] { return running.connections() == 0; }));
 }
 
 TEST(Http, LimitsConnections) {
-  ServerOptions options;
-  options.max_connections = 2;
+  RunningOptions options;
+  options.server.max_connections = 2;
   RunningServer running(options);
   HttpClient first(running.port()), second(running.port());
   EXPECT_EQ(first.request("GET", "/health").status, 200);
@@ -169,7 +169,7 @@ TEST(Http, LimitsConnections) {
   EXPECT_TRUE(reply.has("Retry-After: 1"));
   third.close();
   first.close();
-  EXPECT_TRUE(eventually([&] { return running.server().connections() == 1; }));
+  EXPECT_TRUE(eventually([&] { return running.connections() == 1; }));
   HttpClient fourth(running.port());
   EXPECT_EQ(fourth.request("GET", "/health").status, 200);
 }
@@ -178,27 +178,32 @@ TEST(Http, ATakenPortIsNamed) {
   RunningServer running;
   ServerOptions options;
   options.port = running.port();
-  HttpServer other(options);
+  Metrics metrics("none");
+  FrontDoor door({}, metrics);
+  HttpServer other(options, door);
   const base::Status status = other.bind();
   EXPECT_EQ(status.code(), base::Code::kFailedPrecondition);
   EXPECT_THAT(status.message(),
               HasSubstr("port " + std::to_string(running.port()) + " on 127.0.0.1 is taken"));
   options.host = "no such host";
-  HttpServer nowhere(options);
+  HttpServer nowhere(options, door);
   EXPECT_EQ(nowhere.bind().code(), base::Code::kInvalidArgument);
 }
 
 TEST(Http, AHandlerThatThrowsIsOneFailedRequest) {
-  Router router;
-  router.add("GET", "/throws", {[](const HttpRequest&) -> boost::asio::awaitable<HttpResponse> {
-               throw std::runtime_error("on purpose");
-               co_return HttpResponse();
-             }});
+  auto router = std::make_shared<Router>();
+  router->add("GET", "/throws", {[](const HttpRequest&) -> boost::asio::awaitable<HttpResponse> {
+                throw std::runtime_error("on purpose");
+                co_return HttpResponse();
+              }});
   ServerOptions options;
   options.port = 0;
-  HttpServer server(options);
+  Metrics metrics("none");
+  FrontDoor door({}, metrics);
+  door.open(std::move(router));
+  HttpServer server(options, door);
   ASSERT_TRUE(server.bind().ok());
-  ASSERT_TRUE(server.start(std::move(router)).ok());
+  ASSERT_TRUE(server.start().ok());
   HttpClient client(server.port());
   expect_error(client.request("GET", "/throws"), 500, "server_error", "on purpose");
   EXPECT_EQ(client.request("GET", "/nothing").status, 404);

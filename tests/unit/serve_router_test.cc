@@ -8,7 +8,7 @@ namespace {
 TEST(Router, FindsByMethodAndPath) {
   Router router;
   router.add("GET", "/a", {});
-  router.add("POST", "/a", {nullptr, /*while_draining=*/true});
+  router.add("POST", "/a", {.while_draining = true});
   router.add("POST", "/b", {});
   EXPECT_NE(router.find("GET", "/a").route, nullptr);
   EXPECT_EQ(router.find("HEAD", "/a").route, router.find("GET", "/a").route);

@@ -1,0 +1,247 @@
+#include "serve/translation_jobs.h"
+
+#include <algorithm>
+#include <boost/asio/this_coro.hpp>
+#include <utility>
+
+#include "text/utf8.h"
+#include "translate/tags.h"
+
+namespace pagoda::serve {
+namespace asio = boost::asio;
+using translate::Problem;
+using translate::Translation;
+namespace {
+
+// How long to wait for a place in a queue that others have filled.
+constexpr std::chrono::milliseconds kQueuePause{20};
+
+void add_problems(const std::vector<Problem>& found, std::vector<Problem>& all) {
+  for (const Problem problem : found)
+    if (std::find(all.begin(), all.end(), problem) == all.end()) all.push_back(problem);
+}
+
+void add_usage(const engine::Usage& usage, engine::Usage& sum) {
+  sum.prompt_tokens += usage.prompt_tokens;
+  sum.cached_tokens += usage.cached_tokens;
+  sum.completion_tokens += usage.completion_tokens;
+}
+
+}  // namespace
+
+translate::Detection detect(std::string_view text) {
+  return translate::detect_language(translate::without_tags(text));
+}
+
+TranslationJobs::TranslationJobs(Service& service, const HttpRequest& http, asio::any_io_executor strand,
+                                 EngineCalls::Deltas deltas)
+    : service_(service), calls_(service, http, std::move(strand)), deltas_(deltas) {}
+
+base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
+  if (text::valid_utf8_prefix(text.text) != text.text.size()) return base::invalid("the text is not UTF-8");
+  Job job;
+  if (text.from != nullptr) {
+    job.result.from = text.from->code;
+  } else {
+    const translate::Detection detection = detect(text.text);
+    text.from = detection.language;
+    job.result.from = detection.code;
+    job.result.confidence = detection.confidence;
+  }
+  const translate::OfficialSampling sampling = text.sampling.value_or(service_.translator.options().sampling);
+  const std::uint64_t seed = text.seed.value_or(service_.translator.options().seed);
+  for (translate::Segment& segment : translate::split_segments(text.text)) {
+    Piece piece;
+    piece.task.source = segment.source;
+    piece.task.from = text.from;
+    piece.task.to = text.to;
+    piece.task.context = text.context;
+    piece.task.formatted = text.formatted;
+    if (text.glossary) piece.task.terms = text.glossary->matches(segment.source);
+    piece.segment = std::move(segment);
+    if (translate::Translator::needs_model(piece.task)) {
+      // A text without room is known now, not when half of it is translated.
+      ASSIGN_OR_RETURN(piece.request, service_.translator.request(piece.task, sampling, seed));
+      ++job.unsettled;
+    } else {
+      piece.settled = Translation{};
+    }
+    job.pieces.push_back(std::move(piece));
+  }
+  job.text = std::move(text);
+  const JobId id = next_id_++;
+  for (std::size_t i = 0; i < job.pieces.size(); ++i)
+    if (!job.pieces[i].settled) to_submit_.push_back({id, i});
+  const bool over = job.unsettled == 0;
+  jobs_.emplace(id, std::move(job));
+  if (over) tell(id);
+  return id;
+}
+
+void TranslationJobs::supply() {
+  const auto window = static_cast<std::size_t>(service_.engine.limits().max_num_seqs) + 2;
+  queue_full_ = false;
+  while (!to_submit_.empty() && calls_.live() < window) {
+    const Place place = to_submit_.front();
+    const auto found = jobs_.find(place.job);
+    if (found == jobs_.end()) {  // cancelled
+      to_submit_.pop_front();
+      continue;
+    }
+    const Piece& piece = found->second.pieces[place.piece];
+    // A formatted answer is not shown before its tags are verified, a second one not before it has won.
+    const bool hidden = piece.task.formatted || piece.first;
+    const base::Result<CallId> call =
+        calls_.submit(piece.request, hidden ? EngineCalls::Deltas::kAtEnd : deltas_);
+    if (!call.ok() && call.status().code() == base::Code::kResourceExhausted && accepted_) {
+      queue_full_ = true;
+      return;
+    }
+    to_submit_.pop_front();
+    if (!call.ok()) {
+      fail(place.job, call.status());
+      continue;
+    }
+    accepted_ = true;
+    running_.emplace(call.value(), place);
+  }
+}
+
+void TranslationJobs::take(CallEvent event) {
+  const auto found = running_.find(event.call);
+  if (found == running_.end()) return;
+  const Place place = found->second;
+  if (event.finish) running_.erase(found);
+  const auto entry = jobs_.find(place.job);
+  if (entry == jobs_.end()) return;
+  Job& job = entry->second;
+  Piece& piece = job.pieces[place.piece];
+  if (!piece.first) piece.partial += event.text;  // a second answer is shown when it has won
+  if (event.finish) {
+    add_usage(event.usage, job.result.usage);
+    if (*event.finish == engine::FinishReason::kLength) job.result.finish = engine::FinishReason::kLength;
+    engine::Completion completion;
+    completion.text = piece.first ? std::move(event.text) : piece.partial;
+    completion.finish = *event.finish;
+    completion.error = std::move(event.error);
+    base::Result<Translation> answer = service_.translator.accept(piece.task, completion);
+    if (!answer.ok()) return fail(place.job, answer.status());
+    if (piece.first) {
+      settle(job, piece, translate::Translator::choose(std::move(*piece.first), std::move(answer).value()));
+    } else if (service_.translator.worth_retry(answer.value())) {
+      piece.first = std::move(answer).value();
+      const translate::Translator& translator = service_.translator;
+      base::Result<engine::Request> again =
+          translator.request(piece.task, translator.retry_sampling(), piece.request.sampling.seed);
+      if (!again.ok()) return fail(place.job, again.status());
+      piece.request = std::move(again).value();
+      to_submit_.push_front(place);
+    } else {
+      settle(job, piece, std::move(answer).value());
+    }
+  }
+  tell(place.job);
+}
+
+void TranslationJobs::settle(Job& job, Piece& piece, Translation translation) {
+  add_problems(translation.problems, job.result.problems);
+  job.result.retried = job.result.retried || translation.retried;
+  piece.settled = std::move(translation);
+  --job.unsettled;
+}
+
+void TranslationJobs::tell(JobId id) {
+  Job& job = jobs_.at(id);
+  const bool over = job.unsettled == 0;
+  if (!over && deltas_ == EngineCalls::Deltas::kAtEnd) return;
+  std::string text;
+  for (const Piece& piece : job.pieces) {
+    text += piece.segment.leading;
+    if (!piece.settled) {
+      if (!piece.task.formatted)
+        text += piece.first ? piece.first->text : std::string(translate::trim(piece.partial));
+      break;
+    }
+    text += piece.settled->text;
+    text += separator_after(piece.segment, *job.text.to);
+  }
+  Change change;
+  change.job = id;
+  change.replaced = !text.starts_with(job.shown);
+  change.text = change.replaced ? text : text.substr(job.shown.size());
+  job.shown = std::move(text);
+  if (!over && !change.replaced && change.text.empty()) return;
+  if (over) {
+    job.result.text = std::move(job.shown);
+    change.result = std::move(job.result);
+    jobs_.erase(id);
+  }
+  changes_.push_back(std::move(change));
+}
+
+void TranslationJobs::fail(JobId id, base::Status status) {
+  for (const auto& [call, place] : running_)
+    if (place.job == id) calls_.cancel(call);
+  jobs_.erase(id);
+  Change change;
+  change.job = id;
+  change.failed = std::move(status);
+  changes_.push_back(std::move(change));
+}
+
+void TranslationJobs::cancel(JobId id) {
+  if (jobs_.contains(id)) fail(id, base::error(base::Code::kCancelled, "the translation was cancelled"));
+}
+
+asio::awaitable<std::optional<TranslationJobs::Change>> TranslationJobs::next(
+    std::chrono::milliseconds patience) {
+  supply();
+  while (changes_.empty()) {
+    std::optional<CallEvent> event =
+        co_await calls_.next(queue_full_ ? std::min(patience, kQueuePause) : patience);
+    if (event) take(std::move(*event));
+    const bool waited_for_queue = queue_full_;
+    supply();
+    const bool over = co_await cancelled();
+    if (over || (!event && !waited_for_queue && changes_.empty())) co_return std::nullopt;
+  }
+  Change change = std::move(changes_.front());
+  changes_.pop_front();
+  co_return change;
+}
+
+asio::awaitable<base::Result<std::vector<TextResult>>> translate_texts(Service& service,
+                                                                       const HttpRequest& http,
+                                                                       std::vector<TextJob> texts) {
+  if (texts.size() > service.limits.max_texts)
+    co_return base::invalid("the request has {} texts, the limit is {}", texts.size(),
+                            service.limits.max_texts);
+  std::size_t bytes = 0;
+  for (const TextJob& text : texts) bytes += text.text.size();
+  if (bytes > service.limits.max_text_bytes)
+    co_return base::invalid("the texts have {} bytes, the limit is {}", bytes, service.limits.max_text_bytes);
+  TranslationJobs jobs(service, http, co_await asio::this_coro::executor, EngineCalls::Deltas::kAtEnd);
+  std::vector<TextResult> results(texts.size());
+  for (TextJob& text : texts) {
+    if (service.keep_texts) http.trace->input += text.text;
+    const base::Result<TranslationJobs::JobId> id = jobs.add(std::move(text));
+    if (!id.ok()) co_return id.status();
+  }
+  for (std::size_t left = results.size(); left > 0;) {
+    std::optional<TranslationJobs::Change> change = co_await jobs.next();
+    if (!change) {
+      const bool over = co_await cancelled();
+      if (over) co_return base::error(base::Code::kCancelled, "the request was cancelled");
+      continue;
+    }
+    if (!change->failed.ok()) co_return change->failed;
+    if (!change->result) continue;
+    results[static_cast<std::size_t>(change->job)] = std::move(*change->result);
+    --left;
+  }
+  if (service.keep_texts)
+    for (const TextResult& result : results) http.trace->output += result.text;
+  co_return results;
+}
+
+}  // namespace pagoda::serve
