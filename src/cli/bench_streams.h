@@ -3,6 +3,7 @@
 // as a server would send them, but without sockets.
 
 #include <cstdint>
+#include <string>
 
 #include "base/status.h"
 #include "engine/engine.h"
@@ -16,7 +17,16 @@ struct StreamsRow {
       0;  // share of the slots in used blocks that hold no token, at a mean length of 200 tokens
 };
 
-// `streams` requests at once, each until prompt and answer have 250 tokens.
-base::Result<StreamsRow> run_streams(engine::Engine& engine, std::int32_t streams);
+// One of the streams of a round: the text that a client sends, and the same as a request to the engine, which
+// goes on until prompt and answer have 250 tokens. No two streams or rounds share blocks.
+struct StreamRequest {
+  std::string text;
+  engine::Request request;
+};
+base::Result<StreamRequest> stream_request(const engine::Engine& engine, std::int32_t stream,
+                                           std::int32_t round);
+
+// `streams` requests at once.
+base::Result<StreamsRow> run_streams(engine::Engine& engine, std::int32_t streams, std::int32_t round = 0);
 
 }  // namespace pagoda::cli
