@@ -80,8 +80,9 @@ base::Status run_all_beside_sockets(const Flags& flags) {
   const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
   ASSIGN_OR_RETURN(const auto server, BenchServer::start(std::move(engine), most));
   if (!flags.json)
-    fmt::print("{}, {}\n\n{:>8} {:>15} {:>15} {:>8} {:>10} {:>10}\n", flags.model, device, "streams",
-               "engine tok/s", "sockets tok/s", "ratio", "TTFT ms", "ITL ms");
+    fmt::print("{}, {}\n\n{:>8} {:>13} {:>14} {:>8} {:>14} {:>15} {:>8} {:>8}\n", flags.model, device,
+               "streams", "engine tok/s", "sockets tok/s", "ratio", "CPU us/token", "with sockets", "TTFT ms",
+               "ITL ms");
   for (const std::int32_t streams : flags.streams) {
     ASSIGN_OR_RETURN(const SocketsRow row, server->compare(streams, flags.repetitions));
     if (flags.json)
@@ -93,12 +94,14 @@ base::Status run_all_beside_sockets(const Flags& flags) {
                                                  {"engine_tokens_per_second", row.engine_tokens_per_second},
                                                  {"sockets_tokens_per_second", row.sockets_tokens_per_second},
                                                  {"ratio", row.ratio},
+                                                 {"engine_cpu_us_per_token", row.engine_cpu_us_per_token},
+                                                 {"sockets_cpu_us_per_token", row.sockets_cpu_us_per_token},
                                                  {"median_ttft_ms", row.ttft_ms},
                                                  {"median_itl_ms", row.itl_ms}}));
     else
-      fmt::print("{:>8} {:>15.1f} {:>15.1f} {:>6.1f} % {:>10.2f} {:>10.2f}\n", streams,
-                 row.engine_tokens_per_second, row.sockets_tokens_per_second, 100 * row.ratio, row.ttft_ms,
-                 row.itl_ms);
+      fmt::print("{:>8} {:>13.1f} {:>14.1f} {:>6.1f} % {:>14.0f} {:>15.0f} {:>8.1f} {:>8.1f}\n", streams,
+                 row.engine_tokens_per_second, row.sockets_tokens_per_second, 100 * row.ratio,
+                 row.engine_cpu_us_per_token, row.sockets_cpu_us_per_token, row.ttft_ms, row.itl_ms);
     std::fflush(stdout);
   }
   return {};
@@ -114,7 +117,7 @@ base::Status run_all_streams(const Flags& flags) {
   for (const std::int32_t streams : flags.streams) {
     StreamsRow best;
     for (std::int32_t i = 0; i < flags.repetitions; ++i) {
-      ASSIGN_OR_RETURN(const StreamsRow row, run_streams(*engine, streams));
+      ASSIGN_OR_RETURN(const StreamsRow row, run_streams(*engine, {.streams = streams}));
       if (row.tokens_per_second > best.tokens_per_second) best = row;
     }
     if (first == 0) first = best.tokens_per_second;

@@ -22,28 +22,18 @@ serve::ServerOptions server_options(std::int32_t streams) {
 
 double median(std::vector<double> values) { return load::summarize(std::move(values), {}).median; }
 
-struct Served {
-  double tokens_per_second = 0;
-  load::Metrics metrics;
+// One round of one side.
+struct Side {
+  double tokens_per_second = 0, cpu_us_per_token = 0;
+  load::Metrics clients;  // with sockets
 };
 
-// The streams of one round, from the other side of the sockets.
-base::Result<Served> run_clients(load::Client& client, const std::vector<load::Prompt>& prompts) {
-  load::RunOptions options;
-  options.arrivals_s.resize(prompts.size());
-  const load::RunResult result = load::run(client, prompts, options);
-  Served served;
-  served.metrics = load::measure(result.outcomes, result.seconds, {}, {});
-  if (served.metrics.failed > 0)
-    return base::error(base::Code::kInternal, "{} of {} requests failed, {}", served.metrics.failed,
-                       prompts.size(), served.metrics.failures.begin()->second.first);
-  std::int64_t asked = 0;
-  for (const load::Prompt& prompt : prompts) asked += prompt.max_tokens;
-  if (served.metrics.output_tokens != asked)
-    return base::error(base::Code::kInternal, "the clients got {} tokens and asked for {}",
-                       served.metrics.output_tokens, asked);
-  served.tokens_per_second = served.metrics.per_second(static_cast<double>(asked));
-  return served;
+double cpu_us() { return static_cast<double>(std::clock()) * 1e6 / CLOCKS_PER_SEC; }
+
+base::Result<Side> run_alone(engine::Engine& engine, std::int32_t streams, std::int32_t round) {
+  const double begin_us = cpu_us();
+  ASSIGN_OR_RETURN(const StreamsRow row, run_streams(engine, {streams, round, /*measure_waste=*/false}));
+  return Side{row.tokens_per_second, (cpu_us() - begin_us) / static_cast<double>(row.tokens), {}};
 }
 
 base::Result<std::vector<load::Prompt>> prompts_of(const engine::Engine& engine, std::int32_t streams,
@@ -54,6 +44,27 @@ base::Result<std::vector<load::Prompt>> prompts_of(const engine::Engine& engine,
     prompts.push_back({std::move(request.text), request.request.max_tokens});
   }
   return prompts;
+}
+
+base::Result<Side> run_clients(const engine::Engine& engine, load::Client& client, std::int32_t streams,
+                               std::int32_t round) {
+  ASSIGN_OR_RETURN(const std::vector<load::Prompt> prompts, prompts_of(engine, streams, round));
+  load::RunOptions options;
+  options.arrivals_s.resize(prompts.size());
+  const double begin_us = cpu_us();
+  const load::RunResult result = load::run(client, prompts, options);
+  const double used_us = cpu_us() - begin_us;
+  const load::Metrics metrics = load::measure(result.outcomes, result.seconds, {}, {});
+  if (metrics.failed > 0)
+    return base::error(base::Code::kInternal, "{} of {} requests failed, {}", metrics.failed, prompts.size(),
+                       metrics.failures.begin()->second.first);
+  std::int64_t asked = 0;
+  for (const load::Prompt& prompt : prompts) asked += prompt.max_tokens;
+  if (metrics.output_tokens != asked)
+    return base::error(base::Code::kInternal, "the clients got {} tokens and asked for {}",
+                       metrics.output_tokens, asked);
+  const auto tokens = static_cast<double>(asked);
+  return Side{metrics.per_second(tokens), used_us / tokens, metrics};
 }
 
 }  // namespace
@@ -93,32 +104,36 @@ base::Result<SocketsRow> BenchServer::compare(std::int32_t streams, std::int32_t
   options.shape.ignore_eos = true;
   load::Client client(options);
   RETURN_IF_ERROR(client.resolve());
-  std::vector<double> engine_rates, socket_rates, ratios;
-  Served served;
+  std::vector<double> alone_rates, served_rates, ratios, alone_cpu, served_cpu;
+  Side alone, served;
   // Round 0 is not counted: it touches all memory for the first time. Each side has prompts of its own in
-  // each round, or the second would find those of the first in the prefix cache.
+  // each round, or the second would find those of the first in the prefix cache. They take turns at being
+  // first.
   for (std::int32_t round = 0; round <= rounds; ++round) {
-    ASSIGN_OR_RETURN(const auto prompts, prompts_of(*parts_->engine, streams, 2 * round + 1));
-    StreamsRow alone;
-    const bool sockets_first = round % 2 == 1;
-    if (!sockets_first) {
-      ASSIGN_OR_RETURN(alone, run_streams(*parts_->engine, streams, 2 * round));
-    }
-    ASSIGN_OR_RETURN(served, run_clients(client, prompts));
-    if (sockets_first) {
-      ASSIGN_OR_RETURN(alone, run_streams(*parts_->engine, streams, 2 * round));
+    for (const bool sockets : {round % 2 == 1, round % 2 == 0}) {
+      if (sockets) {
+        ASSIGN_OR_RETURN(served, run_clients(*parts_->engine, client, streams, 2 * round + 1));
+      } else {
+        ASSIGN_OR_RETURN(alone, run_alone(*parts_->engine, streams, 2 * round));
+      }
     }
     if (round == 0) continue;
-    engine_rates.push_back(alone.tokens_per_second);
-    socket_rates.push_back(served.tokens_per_second);
+    alone_rates.push_back(alone.tokens_per_second);
+    served_rates.push_back(served.tokens_per_second);
     ratios.push_back(served.tokens_per_second / alone.tokens_per_second);
+    alone_cpu.push_back(alone.cpu_us_per_token);
+    served_cpu.push_back(served.cpu_us_per_token);
   }
-  return SocketsRow{streams,
-                    median(std::move(engine_rates)),
-                    median(std::move(socket_rates)),
-                    median(std::move(ratios)),
-                    served.metrics.ttft_ms.median,
-                    served.metrics.itl_ms.median};
+  SocketsRow row;
+  row.streams = streams;
+  row.engine_tokens_per_second = median(std::move(alone_rates));
+  row.sockets_tokens_per_second = median(std::move(served_rates));
+  row.ratio = median(std::move(ratios));
+  row.engine_cpu_us_per_token = median(std::move(alone_cpu));
+  row.sockets_cpu_us_per_token = median(std::move(served_cpu));
+  row.ttft_ms = served.clients.ttft_ms.median;
+  row.itl_ms = served.clients.itl_ms.median;
+  return row;
 }
 
 }  // namespace pagoda::cli

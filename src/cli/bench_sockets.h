@@ -16,6 +16,9 @@ struct SocketsRow {
   // Medians over the rounds; the ratio is that of the rounds' own ratios, because a machine shared with
   // others changes its speed from round to round.
   double engine_tokens_per_second = 0, sockets_tokens_per_second = 0, ratio = 0;
+  // Of all threads of the process, waiting in a spin included: it says what sockets cost where the rates are
+  // tossed about by other programs. Medians.
+  double engine_cpu_us_per_token = 0, sockets_cpu_us_per_token = 0;
   double ttft_ms = 0, itl_ms = 0;  // medians of the last round's clients
 };
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "engine/generate.h"
@@ -63,21 +64,22 @@ base::Result<StreamRequest> stream_request(const engine::Engine& engine, std::in
   return made;
 }
 
-base::Result<StreamsRow> run_streams(engine::Engine& engine, std::int32_t streams, std::int32_t round) {
+base::Result<StreamsRow> run_streams(engine::Engine& engine, const StreamsOptions& options) {
   std::vector<engine::Request> requests;
-  for (std::int32_t i = 0; i < streams; ++i) {
-    ASSIGN_OR_RETURN(StreamRequest made, stream_request(engine, i, round));
+  for (std::int32_t i = 0; i < options.streams; ++i) {
+    ASSIGN_OR_RETURN(StreamRequest made, stream_request(engine, i, options.round));
     requests.push_back(std::move(made.request));
   }
-  WasteMeter meter(engine);
+  std::optional<WasteMeter> meter;
+  if (options.measure_waste) meter.emplace(engine);
   const auto start = std::chrono::steady_clock::now();
-  const auto completions = engine::generate_all(engine, std::move(requests), streams, nullptr);
+  const auto completions = engine::generate_all(engine, std::move(requests), options.streams, nullptr);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const double waste = meter.stop();
+  const double waste = meter ? meter->stop() : 0;
   if (!completions.ok()) return completions.status();
   std::int64_t tokens = 0;
   for (const engine::Completion& completion : *completions) tokens += completion.usage.completion_tokens;
-  return StreamsRow{streams, static_cast<double>(tokens) / seconds.count(), waste};
+  return StreamsRow{options.streams, tokens, static_cast<double>(tokens) / seconds.count(), waste};
 }
 
 }  // namespace pagoda::cli

@@ -12,6 +12,7 @@ namespace pagoda::cli {
 
 struct StreamsRow {
   std::int32_t streams = 0;
+  std::int64_t tokens = 0;       // of all answers
   double tokens_per_second = 0;  // of all answers together, prompts included in the time
   double kv_waste =
       0;  // share of the slots in used blocks that hold no token, at a mean length of 200 tokens
@@ -26,7 +27,13 @@ struct StreamRequest {
 base::Result<StreamRequest> stream_request(const engine::Engine& engine, std::int32_t stream,
                                            std::int32_t round);
 
-// `streams` requests at once.
-base::Result<StreamsRow> run_streams(engine::Engine& engine, std::int32_t streams, std::int32_t round = 0);
+struct StreamsOptions {
+  std::int32_t streams = 1;  // requests at once
+  std::int32_t round = 0;
+  // A thread asks the engine for its counts 200 times a second. On a machine that others use too it may lose
+  // its core while it holds the lock, and the engine waits: not for a run that is compared with another.
+  bool measure_waste = true;
+};
+base::Result<StreamsRow> run_streams(engine::Engine& engine, const StreamsOptions& options);
 
 }  // namespace pagoda::cli
