@@ -15,6 +15,7 @@
 #include "cli/verbs.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
+#include "serve/page_routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
 
@@ -34,6 +35,7 @@ struct Flags {
   serve::RequestLogOptions log;
   std::string prompt_style = "auto", sampling = "auto";
   std::uint64_t seed = 0;
+  std::string web_folder;
   bool translate_chat = false;
   serve::ServiceLimits limits;
 };
@@ -110,12 +112,14 @@ std::shared_ptr<const serve::Router> loading_router() {
   return router;
 }
 
-std::shared_ptr<const serve::Router> full_router(serve::Service& service, const serve::HttpServer& server) {
+base::Result<std::shared_ptr<const serve::Router>> full_router(const Flags& flags, serve::Service& service,
+                                                               const serve::HttpServer& server) {
   auto router = std::make_shared<serve::Router>();
   serve::add_probe_routes(*router, service, [&server] { return server.connections(); });
+  RETURN_IF_ERROR(serve::add_page_routes(*router, flags.web_folder));
   serve::add_generate_route(*router, service);
   serve::add_websocket_route(*router, service);
-  return router;
+  return std::shared_ptr<const serve::Router>(std::move(router));
 }
 
 base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
@@ -140,7 +144,8 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
       PAGODA_VERSION, std::time(nullptr), flags.limits, flags.translate_chat, flags.log.texts};
   service.limits.ping_interval = milliseconds(flags.ping_interval);
   StopSignals signals;
-  door.open(full_router(service, server));
+  ASSIGN_OR_RETURN(std::shared_ptr<const serve::Router> router, full_router(flags, service, server));
+  door.open(std::move(router));
   fmt::print(stderr, "serving {} on {}\n", name, server.url());
 
   signals.wait();
@@ -223,6 +228,8 @@ Verb add_serve(CLI::App& app) {
   command->add_flag(
       "--translate-chat", flags->translate_chat,
       "The last message of a chat is a text to translate, whatever prompt the client wraps around it");
+  command->add_option("--web-dir", flags->web_folder,
+                      "Serve the page from this folder instead of the one in the program");
   auto engine_flags = add_engine_flags(*command);
   return [=] {
     const base::Status status = run(*flags, *engine_flags);

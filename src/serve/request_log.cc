@@ -25,7 +25,7 @@ std::string quoted(std::string_view text) {
 
 void RequestLog::answered(const HttpRequest& request, std::string_view route, int status,
                           double seconds) const {
-  if (status < 500 && !drawn(options_.sample)) return;
+  if (status != 500 && !drawn(options_.sample)) return;
   const std::string text = line(request, route, status, seconds) + "\n";
   std::fwrite(text.data(), 1, text.size(), options_.stream);
 }

@@ -12,7 +12,7 @@
 namespace pagoda::serve {
 
 struct RequestLogOptions {
-  double sample = 0;  // share of the requests with status < 500 that are written; the others always are
+  double sample = 0;  // share of the requests that are written; those that failed with 500 always are
   bool texts = false;
   std::FILE* stream = stderr;
 };

@@ -15,6 +15,7 @@ namespace {
 
 // How long to wait for a place in a queue that others have filled.
 constexpr std::chrono::milliseconds kQueuePause{20};
+constexpr std::int64_t kWindowAtLeast = 4;
 
 void add_problems(const std::vector<Problem>& found, std::vector<Problem>& all) {
   for (const Problem problem : found)
@@ -40,14 +41,17 @@ TranslationJobs::TranslationJobs(Service& service, const HttpRequest& http, asio
 base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
   if (text::valid_utf8_prefix(text.text) != text.text.size()) return base::invalid("the text is not UTF-8");
   Job job;
+  bool sure = true;
   if (text.from != nullptr) {
     job.result.from = text.from->code;
   } else {
     const translate::Detection detection = detect(text.text);
+    sure = detection.reliable;
     text.from = detection.language;
     job.result.from = detection.code;
     job.result.confidence = detection.confidence;
   }
+  const bool nothing_to_do = sure && text.from == text.to;
   const translate::OfficialSampling sampling = text.sampling.value_or(service_.translator.options().sampling);
   const std::uint64_t seed = text.seed.value_or(service_.translator.options().seed);
   for (translate::Segment& segment : translate::split_segments(text.text)) {
@@ -59,7 +63,9 @@ base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
     piece.task.formatted = text.formatted;
     if (text.glossary) piece.task.terms = text.glossary->matches(segment.source);
     piece.segment = std::move(segment);
-    if (translate::Translator::needs_model(piece.task)) {
+    if (nothing_to_do) {
+      piece.settled = Translation{.text = piece.task.source};
+    } else if (translate::Translator::needs_model(piece.task)) {
       // A text without room is known now, not when half of it is translated.
       ASSIGN_OR_RETURN(piece.request, service_.translator.request(piece.task, sampling, seed));
       ++job.unsettled;
@@ -78,10 +84,18 @@ base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
   return id;
 }
 
+std::size_t TranslationJobs::window() const {
+  const engine::Stats stats = service_.engine.stats();
+  // Two more than a step can hold, so that the next one is there when one ends.
+  const std::int64_t places = service_.engine.limits().max_num_seqs + 2;
+  const std::int64_t others = stats.running + stats.waiting - static_cast<std::int64_t>(calls_.live());
+  return static_cast<std::size_t>(
+      std::max<std::int64_t>(kWindowAtLeast, places - std::max<std::int64_t>(others, 0)));
+}
+
 void TranslationJobs::supply() {
-  const auto window = static_cast<std::size_t>(service_.engine.limits().max_num_seqs) + 2;
   queue_full_ = false;
-  while (!to_submit_.empty() && calls_.live() < window) {
+  while (!to_submit_.empty() && calls_.live() < window()) {
     const Place place = to_submit_.front();
     const auto found = jobs_.find(place.job);
     if (found == jobs_.end()) {  // cancelled
@@ -150,29 +164,38 @@ void TranslationJobs::settle(Job& job, Piece& piece, Translation translation) {
   --job.unsettled;
 }
 
+std::string TranslationJobs::close_pieces(Job& job) {
+  std::string text;
+  for (; job.first_open < job.pieces.size() && job.pieces[job.first_open].settled; ++job.first_open) {
+    const Piece& piece = job.pieces[job.first_open];
+    text.append(piece.segment.leading).append(piece.settled->text);
+    text += separator_after(piece.segment, *job.text.to);
+  }
+  return text;
+}
+
 void TranslationJobs::tell(JobId id) {
   Job& job = jobs_.at(id);
   const bool over = job.unsettled == 0;
   if (!over && deltas_ == EngineCalls::Deltas::kAtEnd) return;
-  std::string text;
-  for (const Piece& piece : job.pieces) {
-    text += piece.segment.leading;
-    if (!piece.settled) {
-      if (!piece.task.formatted)
-        text += piece.first ? piece.first->text : std::string(translate::trim(piece.partial));
-      break;
-    }
-    text += piece.settled->text;
-    text += separator_after(piece.segment, *job.text.to);
+  const std::string closed = close_pieces(job);
+  std::string open;
+  if (!over) {
+    const Piece& piece = job.pieces[job.first_open];
+    open = piece.segment.leading;
+    if (!piece.task.formatted)
+      open += piece.first ? std::string_view(piece.first->text) : translate::trim(piece.partial);
   }
+  const std::string text = closed + open;  // behind settled_text, where the client has `shown`
   Change change;
   change.job = id;
   change.replaced = !text.starts_with(job.shown);
-  change.text = change.replaced ? text : text.substr(job.shown.size());
-  job.shown = std::move(text);
+  change.text = change.replaced ? job.settled_text + text : text.substr(job.shown.size());
+  job.settled_text += closed;
+  job.shown = std::move(open);
   if (!over && !change.replaced && change.text.empty()) return;
   if (over) {
-    job.result.text = std::move(job.shown);
+    job.result.text = std::move(job.settled_text);
     change.result = std::move(job.result);
     jobs_.erase(id);
   }

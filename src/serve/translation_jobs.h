@@ -89,17 +89,23 @@ class TranslationJobs {
     TextResult result;
     std::vector<Piece> pieces;
     std::size_t unsettled = 0;
-    std::string shown;  // what the client has by now
+    std::size_t first_open = 0;  // all pieces before it are settled, and are `settled_text`
+    std::string settled_text;
+    std::string shown;  // what the client has by now behind `settled_text`
   };
   struct Place {
     JobId job;
     std::size_t piece;
   };
 
+  // How many requests this client may have in the engine: a whole batch if it is alone, a few if it is not.
+  std::size_t window() const;
   // Submits as much as fits. A job that the engine refuses is put into `changes_`.
   void supply();
   void take(CallEvent event);
   void settle(Job& job, Piece& piece, translate::Translation translation);
+  // Moves first_open on; the text that this adds to settled_text.
+  std::string close_pieces(Job& job);
   // Puts into `changes_` what the client does not know yet.
   void tell(JobId id);
   void fail(JobId id, base::Status status);

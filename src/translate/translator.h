@@ -25,9 +25,9 @@ struct TranslatorOptions {
 
 struct Translation {
   std::string text;
-  std::vector<Problem> problems;  // that the check still finds
-  bool retried = false;           // this is the second answer
-  engine::Usage usage;            // of the answer that was taken
+  std::vector<Problem> problems{};  // that the check still finds
+  bool retried = false;             // this is the second answer
+  engine::Usage usage{};            // of the answer that was taken
 };
 
 class Translator {

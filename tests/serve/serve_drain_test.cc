@@ -34,7 +34,7 @@ TEST(Drain, FinishesWhatWasAcceptedAndRefusesTheRest) {
   const Reply refused = idle.request("GET", "/health");
   if (refused.status != 0) {  // else the running request ended before this one was read
     EXPECT_EQ(refused.status, 503);
-    EXPECT_THAT(refused.body, HasSubstr("shutting down"));
+    EXPECT_THAT(refused.body, HasSubstr("draining"));
     EXPECT_TRUE(refused.has("Connection: close"));
   }
   const Reply reply = answer.get();
