@@ -130,6 +130,7 @@ asio::awaitable<void> Session::run() {
 asio::awaitable<bool> Session::serve(Parser& parser) {
   const bool upgrade = beast::websocket::is_upgrade(parser.get());
   const bool chunked = parser.get().version() >= 11;
+  version_ = chunked ? 11 : 10;
   keep_alive_ = parser.get().keep_alive();
   HttpRequest request = to_request(parser.get());
   FrontDoor::Visit visit;
@@ -157,14 +158,21 @@ asio::awaitable<bool> Session::serve(Parser& parser) {
       co_return written;
     }
   }
-  co_await run_websocket(parser, request, visit.match.route->socket);
-  door_.left(request, visit, 101);
+  const bool accepted = co_await run_websocket(parser, request, visit.match.route->socket);
+  door_.left(request, visit, accepted ? 101 : 400);
   co_return false;
 }
 
 asio::awaitable<void> Session::refuse() {
-  co_await write(error_response(503, "too many connections"), /*keep_alive=*/false, /*head_only=*/false);
+  co_await refuse({}, 503, "too many connections");
   co_await close_gently();
+}
+
+asio::awaitable<void> Session::refuse(HttpRequest request, int status, std::string message) {
+  FrontDoor::Visit visit;
+  HttpResponse response = door_.refuse(request, status, message);
+  co_await write(std::move(response), /*keep_alive=*/false, /*head_only=*/false);
+  door_.left(request, visit, status);
 }
 
 asio::awaitable<Session::Wake> Session::wait_for_request() {
@@ -194,7 +202,7 @@ asio::awaitable<bool> Session::read_request(Parser& parser) {
   if (status == 0) co_return false;
   const std::string message = status == 411 ? "the request has neither Content-Length nor chunks"
                                             : read_error_message(status, error, limits_);
-  co_await write(error_response(status, message), /*keep_alive=*/false, /*head_only=*/false);
+  co_await refuse(to_request(parser.get()), status, message);
   co_return false;
 }
 
@@ -236,7 +244,7 @@ asio::awaitable<void> Session::watch_for_end() {
 }
 
 asio::awaitable<bool> Session::write(HttpResponse response, bool keep_alive, bool head_only) {
-  http::response<http::string_body> message(static_cast<http::status>(response.status), 11);
+  http::response<http::string_body> message(static_cast<http::status>(response.status), version_);
   fill_header(response, keep_alive, message);
   if (response.status != 204 && response.status != 304) message.content_length(response.body.size());
   if (!head_only) message.body() = std::move(response.body);
@@ -249,7 +257,7 @@ asio::awaitable<bool> Session::write(HttpResponse response, bool keep_alive, boo
 
 asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_alive, bool chunked) {
   using namespace asio::experimental::awaitable_operators;
-  http::response<http::empty_body> message(static_cast<http::status>(response.status), chunked ? 11 : 10);
+  http::response<http::empty_body> message(static_cast<http::status>(response.status), version_);
   fill_header(response, keep_alive, message);
   message.set(http::field::cache_control, "no-cache");
   message.chunked(chunked);  // without: the body ends with the connection
@@ -260,6 +268,7 @@ asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_ali
   if (error) co_return false;
 
   StreamWriter writer(socket_, chunked, [this](bool begin) {
+    if (aborted_) return;  // abort() has set a deadline that must not be put off
     begin ? deadline_.arm(limits_.idle_timeout, weak_from_this()) : deadline_.disarm();
   });
   std::variant<bool, std::monostate> first =
@@ -269,16 +278,17 @@ asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_ali
   co_return complete;
 }
 
-asio::awaitable<void> Session::run_websocket(Parser& parser, const HttpRequest& request,
+asio::awaitable<bool> Session::run_websocket(Parser& parser, const HttpRequest& request,
                                              const SocketHandler& handler) {
   WebSocketMessages messages(socket_, limits_);
   const bool accepted = co_await messages.accept(parser.get(), buffer_);
-  if (!accepted) co_return;
+  if (!accepted) co_return false;
   co_await guarded_socket(handler, request, messages);
   // An aborted connection gets a moment to say goodbye.
   deadline_.arm(kLingerTime / 10, weak_from_this());
   co_await messages.close(door_.gate().closed());
   deadline_.disarm();
+  co_return true;
 }
 
 // Closing with unread bytes makes the system send a reset, and that can destroy an answer on its way ("the

@@ -58,9 +58,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // False if the client did not take it.
   boost::asio::awaitable<bool> write(HttpResponse response, bool keep_alive, bool head_only);
   boost::asio::awaitable<bool> write_stream(HttpResponse response, bool keep_alive, bool chunked);
-  // Takes the connection over, to its end.
-  boost::asio::awaitable<void> run_websocket(Parser& parser, const HttpRequest& request,
+  // Takes the connection over, to its end. False: the handshake failed, and the client was told.
+  boost::asio::awaitable<bool> run_websocket(Parser& parser, const HttpRequest& request,
                                              const SocketHandler& handler);
+  // Says why a request that is not whole, or of one connection too many, has no answer.
+  boost::asio::awaitable<void> refuse(HttpRequest request, int status, std::string message);
   boost::asio::awaitable<void> close_gently();
 
   boost::asio::ip::tcp::socket socket_;
@@ -69,6 +71,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Deadline deadline_;
   boost::beast::flat_buffer buffer_;
   bool aborted_ = false;
+  unsigned version_ = 11;   // of the request that is being answered: HTTP/1.1
   bool keep_alive_ = true;  // after the request that is being answered
   std::atomic<bool> websocket_ = false;
 };

@@ -63,10 +63,11 @@ class JobsTest : public ::testing::Test {
     end.get();
   }
   base::Result<std::vector<TextResult>> translate(std::vector<TextJob> jobs) {
-    asio::io_context io;
-    auto end = asio::co_spawn(io, translate_texts(service(), http_, std::move(jobs)), asio::use_future);
-    io.run();
-    return end.get();
+    base::Result<std::vector<TextResult>> results{std::vector<TextResult>()};
+    on_strand([&](asio::any_io_executor) -> asio::awaitable<void> {
+      results = co_await translate_texts(service(), http_, std::move(jobs));
+    });
+    return results;
   }
   TextResult translate(const std::string& text) {
     base::Result<std::vector<TextResult>> results = translate(std::vector<TextJob>{job(text)});
@@ -237,8 +238,10 @@ TEST_F(JobsTest, AFullQueueLetsWaitWhoeverIsInIt) {
       if (!change) continue;
       EXPECT_TRUE(change->failed.ok()) << change->failed.message();
       EXPECT_TRUE(change->result.has_value());
-      if (change->result)
-        EXPECT_EQ(std::count(change->result->text.begin(), change->result->text.end(), '\n') >= 20, true);
+      if (change->result) {
+        const std::string& out = change->result->text;
+        EXPECT_GE(std::count(out.begin(), out.end(), '\n'), 20);
+      }
     }
   });
 }

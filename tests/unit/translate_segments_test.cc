@@ -83,7 +83,7 @@ TEST(Segments, ALineThatFitsIsOneSegment) {
 }
 
 TEST(Segments, ASentenceIsNeverCut) {
-  const std::string sentence = std::string(500, 'x') + ".";
+  const std::string sentence = "X" + std::string(500, 'x') + ".";
   EXPECT_THAT(sources(split_segments("Short one. " + sentence + " Another one.", 50)),
               ElementsAre("Short one.", sentence, "Another one."));
 }
