@@ -99,12 +99,16 @@ Session::Session(asio::ip::tcp::socket socket, FrontDoor& door, const SessionLim
       door_(door),
       limits_(limits),
       deadline_(socket_),
+      farewell_(socket_.get_executor(), asio::steady_timer::time_point::max()),
       buffer_(kMaxBufferBytes) {}
 
 void Session::abort() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->aborted_ = true;
-    self->deadline_.arm(milliseconds(0), self);
+    if (self->websocket_)
+      self->farewell_.cancel();
+    else
+      self->deadline_.arm(milliseconds(0), self);
   });
 }
 
@@ -164,7 +168,9 @@ asio::awaitable<bool> Session::serve(Parser& parser) {
 }
 
 asio::awaitable<void> Session::refuse() {
-  co_await refuse({}, 503, "too many connections");
+  HttpRequest request;  // nothing was read of it
+  const std::string message = "too many connections";
+  co_await refuse(std::move(request), 503, message);
   co_await close_gently();
 }
 
@@ -202,7 +208,8 @@ asio::awaitable<bool> Session::read_request(Parser& parser) {
   if (status == 0) co_return false;
   const std::string message = status == 411 ? "the request has neither Content-Length nor chunks"
                                             : read_error_message(status, error, limits_);
-  co_await refuse(to_request(parser.get()), status, message);
+  HttpRequest request = to_request(parser.get());
+  co_await refuse(std::move(request), status, message);
   co_return false;
 }
 
@@ -283,10 +290,21 @@ asio::awaitable<bool> Session::run_websocket(Parser& parser, const HttpRequest& 
   WebSocketMessages messages(socket_, limits_);
   const bool accepted = co_await messages.accept(parser.get(), buffer_);
   if (!accepted) co_return false;
-  co_await guarded_socket(handler, request, messages);
-  // An aborted connection gets a moment to say goodbye.
-  deadline_.arm(kLingerTime / 10, weak_from_this());
-  co_await messages.close(door_.gate().closed());
+  bool over = false;
+  const auto converse = [&]() -> asio::awaitable<void> {
+    co_await guarded_socket(handler, request, messages);
+    over = true;
+    farewell_.cancel();
+  };
+  // The close frame is said beside the handler, whose reading ends when the client answers it: cancelling
+  // that reading would break the stream, and nothing more could be said.
+  const auto say_goodbye = [&]() -> asio::awaitable<void> {
+    if (!aborted_ && !over) co_await farewell_.async_wait(kQuietly);
+    deadline_.arm(kLingerTime / 10, weak_from_this());
+    co_await messages.close(door_.gate().closed());
+  };
+  using namespace asio::experimental::awaitable_operators;
+  co_await (converse() && say_goodbye());
   deadline_.disarm();
   co_return true;
 }

@@ -37,7 +37,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> run();
   // Instead of run(): says that there are too many connections, and closes.
   boost::asio::awaitable<void> refuse();
-  // Any thread: cancels the handler that runs and ends the connection.
+  // Any thread: cancels the handler that runs and ends the connection; a WebSocket is closed with a word.
   void abort();
   bool is_websocket() const { return websocket_; }
 
@@ -69,6 +69,7 @@ class Session : public std::enable_shared_from_this<Session> {
   FrontDoor& door_;
   const SessionLimits limits_;
   Deadline deadline_;
+  boost::asio::steady_timer farewell_;  // cancelled when a WebSocket is to end
   boost::beast::flat_buffer buffer_;
   bool aborted_ = false;
   unsigned version_ = 11;   // of the request that is being answered: HTTP/1.1

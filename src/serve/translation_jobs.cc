@@ -86,7 +86,8 @@ base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
 }
 
 translate::Task TranslationJobs::task_of(const Job& job, const Piece& piece) {
-  return {piece.segment.source, job.text.from, job.text.to, job.text.context, piece.terms, job.text.formatted};
+  return {piece.segment.source, job.text.from, job.text.to,
+          job.text.context,     piece.terms,   job.text.formatted};
 }
 
 base::Result<engine::Request> TranslationJobs::request_of(const Job& job, const Piece& piece) const {
@@ -236,17 +237,27 @@ void TranslationJobs::cancel(JobId id) {
   if (jobs_.contains(id)) fail(id, base::error(base::Code::kCancelled, "the translation was cancelled"));
 }
 
+void TranslationJobs::wake() {
+  woken_ = true;
+  calls_.wake();
+}
+
 asio::awaitable<std::optional<TranslationJobs::Change>> TranslationJobs::next(
     std::chrono::milliseconds patience) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point deadline = Clock::now() + patience;
   supply();
   while (changes_.empty()) {
-    std::optional<CallEvent> event =
-        co_await calls_.next(queue_full_ ? std::min(patience, kQueuePause) : patience);
+    const auto left = std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()),
+                               std::chrono::milliseconds(0));
+    std::optional<CallEvent> event = co_await calls_.next(queue_full_ ? std::min(left, kQueuePause) : left);
     if (event) take(std::move(*event));
-    const bool waited_for_queue = queue_full_;
     supply();
     const bool over = co_await cancelled();
-    if (over || (!event && !waited_for_queue && changes_.empty())) co_return std::nullopt;
+    if (over) co_return std::nullopt;
+    // While the queue is full the wait ends more often than the caller's.
+    if (!event && changes_.empty() && (std::exchange(woken_, false) || Clock::now() >= deadline))
+      co_return std::nullopt;
   }
   Change change = std::move(changes_.front());
   changes_.pop_front();

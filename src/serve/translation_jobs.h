@@ -60,8 +60,8 @@ class TranslationJobs {
                   EngineCalls::Deltas deltas);
 
   // kInvalidArgument for a text that is not UTF-8 or has no room in the model. Nothing is sent yet. Only the
-  // longest segment is put into a prompt here, the others when their turn comes: a text may have as many as it
-  // has bytes.
+  // longest segment is put into a prompt here, the others when their turn comes: a text may have as many as
+  // it has bytes.
   base::Result<JobId> add(TextJob job);
   // What add() found out about the source. Until next() is called.
   const TextResult& about(JobId job) const { return jobs_.at(job).result; }
@@ -71,7 +71,7 @@ class TranslationJobs {
   // client has ever been accepted the first job fails with kResourceExhausted instead.
   boost::asio::awaitable<std::optional<Change>> next(
       std::chrono::milliseconds patience = EngineCalls::kForever);
-  void wake() { calls_.wake(); }
+  void wake();
   // Its last change says kCancelled.
   void cancel(JobId job);
   bool idle() const { return jobs_.empty(); }
@@ -105,7 +105,8 @@ class TranslationJobs {
 
   // How many requests this client may have in the engine: a whole batch if it is alone, a few if it is not.
   std::size_t window() const;
-  // Submits as much as fits. A job that the engine refuses, or that has nothing to ask, is put into `changes_`.
+  // Submits as much as fits. A job that the engine refuses, or that has nothing to ask, is put into
+  // `changes_`.
   void supply();
   void take(CallEvent event);
   void settle(Job& job, Piece& piece, translate::Translation translation);
@@ -120,12 +121,14 @@ class TranslationJobs {
   const EngineCalls::Deltas deltas_;
   JobId next_id_ = 0;
   std::map<JobId, Job> jobs_;
-  std::deque<JobId> without_work_;  // over when they came; next() tells, so that about() knows them until then
+  std::deque<JobId>
+      without_work_;  // over when they came; next() tells, so that about() knows them until then
   std::deque<Place> to_submit_;
   std::map<CallId, Place> running_;
   std::deque<Change> changes_;
   bool accepted_ = false;    // the engine took something of this client
   bool queue_full_ = false;  // at the last try
+  bool woken_ = false;       // by wake(), and next() has not ended for it
 };
 
 // All texts, to their ends, in order. Texts longer together than the limits are kInvalidArgument.

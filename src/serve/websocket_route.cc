@@ -47,7 +47,7 @@ std::string shortened(std::string_view text) {
 }
 
 base::Result<TextJob> parse_translate(const json::object& object,
-                                        const translate::OfficialSampling& defaults) {
+                                      const translate::OfficialSampling& defaults) {
   const JsonFields fields(object);
   TextJob job;
   std::string from, to;
@@ -147,11 +147,12 @@ class Conversation {
     const std::size_t bytes = parsed->text.size() + parsed->context.size();
     const std::size_t limit = service_.limits.max_text_bytes;
     if (bytes > limit)
-      return say(error_message(
-          id, 400, fmt::format("text and context have {} bytes, the limit is {}", bytes, limit)));
+      return say(error_message(id, 400,
+                               fmt::format("text and context have {} bytes, the limit is {}", bytes, limit)));
     if (bytes_ + bytes > limit)
       return say(error_message(
-          id, 429, fmt::format("texts of {} bytes are running on this socket, the limit is {}", bytes_, limit)));
+          id, 429,
+          fmt::format("texts of {} bytes are running on this socket, the limit is {}", bytes_, limit)));
     if (service_.keep_texts) trace_->input += parsed->text + "\n";
     const base::Result<TranslationJobs::JobId> job = jobs_.add(std::move(parsed).value());
     if (!job.ok()) return say(error_message(id, http_status(job.status().code()), job.status().message()));

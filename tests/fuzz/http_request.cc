@@ -1,6 +1,6 @@
-// The bytes of a connection: through the session, the HTTP parser, the front door, router, keys, CORS, queries
-// and the JSON layer, to cheap handlers. Whatever they are, each request has an answer that is HTTP or the
-// connection ends, and nothing fails inside. Not covered: timeouts, the engine, the WebSocket's frames
+// The bytes of a connection: through the session, the HTTP parser, the front door, router, keys, CORS,
+// queries and the JSON layer, to cheap handlers. Whatever they are, each request has an answer that is HTTP
+// or the connection ends, and nothing fails inside. Not covered: timeouts, the engine, the WebSocket's frames
 // (websocket.cc).
 
 #include <boost/asio/awaitable.hpp>
@@ -98,6 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const std::string said = world->client.answer(bytes, bytes.size() * data[0] / 255);
   CHECK(said.empty() || said.starts_with("HTTP/1."));
-  CHECK(said.find("HTTP/1.1 500") == std::string::npos);  // no answer repeats what a client sends with a space
+  CHECK(said.find("HTTP/1.1 500") ==
+        std::string::npos);  // no answer repeats what a client sends with a space
   return 0;
 }

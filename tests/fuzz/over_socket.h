@@ -1,6 +1,6 @@
 #pragma once
-// A client of a real serve::Session: foreign bytes go in through a pair of connected sockets, the session runs
-// to its end, what it said comes out. One thread, no ports.
+// A client of a real serve::Session: foreign bytes go in through a pair of connected sockets, the session
+// runs to its end, what it said comes out. One thread, no ports.
 
 #include <sys/socket.h>
 #include <unistd.h>

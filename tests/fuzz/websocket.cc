@@ -1,7 +1,7 @@
 // What a client sends behind a good handshake with /ws: frames through the session, Beast's frame reader, the
 // conversation, its JSON and translation jobs, with a real engine of random weights whose model is so short
-// that answers have a few tokens. The server speaks frames of text or of control, and JSON in them; the engine
-// is free again afterwards. Not covered: timeouts, pings of the server.
+// that answers have a few tokens. The server speaks frames of text or of control, and JSON in them; the
+// engine is free again afterwards. Not covered: timeouts, pings of the server.
 
 #include <boost/json/parse.hpp>
 #include <cstddef>
@@ -79,7 +79,7 @@ void check_frames(std::string_view bytes) {
       length = static_cast<unsigned char>(bytes[2]) * 256u + static_cast<unsigned char>(bytes[3]);
       header = 4;
     }
-    CHECK(length != 127);  // nothing that was sent makes so large an answer
+    CHECK(length != 127);                        // nothing that was sent makes so large an answer
     if (bytes.size() < header + length) return;  // the client had closed by then
     if (kind == 1) {
       boost::json::error_code error;

@@ -35,7 +35,8 @@ class Exposition {
       if (!key.starts_with(name + "{")) continue;
       bool all = true;
       for (const std::string& label : labels)
-        all = all && (key.find("{" + label) != std::string::npos || key.find("," + label) != std::string::npos);
+        all =
+            all && (key.find("{" + label) != std::string::npos || key.find("," + label) != std::string::npos);
       if (all) sum = (sum < 0 ? 0 : sum) + value;
     }
     return sum;

@@ -13,6 +13,7 @@
 #include "kernels/ops.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
+#include "serve/openai_routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
 
@@ -75,22 +76,15 @@ class RunningServer {
         translator_(*engine_, options.translator),
         metrics_("tiny"),
         door_(options.door, metrics_),
-        service_{*engine_,
-                 translator_,
-                 metrics_,
-                 door_.keys(),
-                 door_.gate(),
-                 "tiny",
-                 "0.0.0",
-                 1'700'000'000,
-                 options.limits,
-                 options.translate_chat,
-                 options.door.log.texts} {
+        service_{
+            *engine_, translator_,   metrics_,       door_.keys(),           door_.gate(),          "tiny",
+            "0.0.0",  1'700'000'000, options.limits, options.translate_chat, options.door.log.texts} {
     options.server.port = 0;
     server_ = std::make_unique<HttpServer>(options.server, door_);
     auto router = std::make_shared<Router>();
     add_probe_routes(*router, service_, [this] { return server_->connections(); });
     add_generate_route(*router, service_);
+    add_openai_routes(*router, service_);
     add_websocket_route(*router, service_);
     door_.open(std::move(router));
     base::Status status = server_->bind();

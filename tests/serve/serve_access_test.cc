@@ -55,8 +55,9 @@ TEST(Access, PrefixesAreSharedWithinAKeyAlone) {
   std::string prompt;
   for (int i = 0; i < 100; ++i) prompt += "number " + std::to_string(i) + " ";
   const auto cached = [&](const std::string& key) {
-    const Reply reply = client.request("POST", "/generate", R"({"prompt": ")" + prompt + R"(", "max_tokens": 1})",
-                                       "X-API-Key: " + key + "\r\n");
+    const Reply reply =
+        client.request("POST", "/generate", R"({"prompt": ")" + prompt + R"(", "max_tokens": 1})",
+                       "X-API-Key: " + key + "\r\n");
     EXPECT_EQ(reply.status, 200) << reply.body;
     return boost::json::parse(reply.body).at("usage").at("cached_tokens").as_int64();
   };
@@ -70,14 +71,14 @@ TEST(Access, PagesOfOtherOriginsSeeAnswersAndRefusals) {
   RunningServer running;
   const std::string origin = "Origin: https://page.example\r\n";
   HttpClient client(running.port());
-  const Reply preflight =
-      client.request("OPTIONS", "/generate", "", origin + "Access-Control-Request-Method: POST\r\n" +
-                                                     "Access-Control-Request-Headers: x-api-key\r\n" +
-                                                     "Access-Control-Request-Private-Network: true\r\n");
+  const Reply preflight = client.request("OPTIONS", "/generate", "",
+                                         origin + "Access-Control-Request-Method: POST\r\n" +
+                                             "Access-Control-Request-Headers: x-api-key\r\n" +
+                                             "Access-Control-Request-Private-Network: true\r\n");
   EXPECT_EQ(preflight.status, 204);
-  for (const char* header : {"Access-Control-Allow-Origin: *", "Access-Control-Allow-Methods: POST, OPTIONS",
-                             "Access-Control-Allow-Headers: x-api-key",
-                             "Access-Control-Allow-Private-Network: true"})
+  for (const char* header :
+       {"Access-Control-Allow-Origin: *", "Access-Control-Allow-Methods: POST, OPTIONS",
+        "Access-Control-Allow-Headers: x-api-key", "Access-Control-Allow-Private-Network: true"})
     EXPECT_TRUE(preflight.has(header)) << preflight.head;
   EXPECT_FALSE(preflight.has("Content-Length: ")) << preflight.head;  // 204 has none
   for (const Reply& reply :
@@ -203,7 +204,8 @@ TEST(Access, MetricsAddUp) {
 TEST(Access, MetricsHaveTheNamesOfVllm) {
   RunningServer running;
   const Exposition page = scrape(running.port());
-  for (const char* name : {"num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "cache_config_info"})
+  for (const char* name :
+       {"num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "cache_config_info"})
     EXPECT_TRUE(page.has(std::string("pagoda:") + name, "gauge")) << name;
   for (const char* name : {"prompt_tokens_total", "generation_tokens_total", "prefix_cache_queries_total",
                            "prefix_cache_hits_total", "num_preemptions_total", "request_success_total"})
@@ -257,7 +259,8 @@ std::string log_of(bool texts) {
     RunningServer running(options);
     HttpClient client(running.port());
     client.request("GET", "/nothing/secret-path?token=secret-key");
-    client.request("POST", "/generate", R"({"prompt": "secret prompt", "max_tokens": 20})", "X-Request-Id: g1\r\n");
+    client.request("POST", "/generate", R"({"prompt": "secret prompt", "max_tokens": 20})",
+                   "X-Request-Id: g1\r\n");
     client.request("POST", "/generate", R"({"prompt": "secret prompt", "max_tokens": 20, "stream": true})");
     WsClient socket(running.port(), "/ws", {{"X-Request-Id", "w1"}});
     socket.translate("a", "A secret sentence.");

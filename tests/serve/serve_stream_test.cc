@@ -105,7 +105,8 @@ TEST(Stream, SaysThatItLivesWhileItWaits) {
   }
   ASSERT_TRUE(eventually([&] { return running.engine().stats().running == 8; }));
   HttpClient client(running.port());
-  client.send(HttpClient::message("POST", "/generate", R"({"prompt": "x", "max_tokens": 3, "stream": true})"));
+  client.send(
+      HttpClient::message("POST", "/generate", R"({"prompt": "x", "max_tokens": 3, "stream": true})"));
   ASSERT_EQ(client.receive(/*head_only=*/true).status, 200);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(client.next_chunk(), ": ping\n\n");
   for (auto& other : busy) other->close();
@@ -174,7 +175,8 @@ TEST(Stream, ADrainLetsItEnd) {
   RunningServer running;
   HttpClient client(running.port());
   client.send(HttpClient::message(
-      "POST", "/generate", R"({"prompt": "a", "temperature": 1, "seed": 1, "max_tokens": 2000, "stream": true})"));
+      "POST", "/generate",
+      R"({"prompt": "a", "temperature": 1, "seed": 1, "max_tokens": 2000, "stream": true})"));
   ASSERT_EQ(client.receive(/*head_only=*/true).status, 200);
   auto stopped = std::async(std::launch::async, [&] { running.server().stop(milliseconds(60000)); });
   std::string body;

@@ -109,8 +109,9 @@ TEST_F(JobsTest, ATextIsItsLinesOneByOne) {
   for (const std::string& line : lines) alone.push_back(translate(line));
   const TextResult whole = translate("\n" + lines[0] + "\r\n\r\n  " + lines[1] + "\n" + lines[2] + "\n");
   EXPECT_EQ(whole.text, "\n" + alone[0].text + "\r\n\r\n  " + alone[1].text + "\n" + alone[2].text + "\n");
-  EXPECT_EQ(whole.usage.completion_tokens, alone[0].usage.completion_tokens + alone[1].usage.completion_tokens +
-                                               alone[2].usage.completion_tokens);
+  EXPECT_EQ(
+      whole.usage.completion_tokens,
+      alone[0].usage.completion_tokens + alone[1].usage.completion_tokens + alone[2].usage.completion_tokens);
   EXPECT_EQ(whole.retried, alone[0].retried || alone[1].retried || alone[2].retried);
   // The log gets the sum of what the engine did.
   EXPECT_EQ(http_.trace->completion_tokens, 2 * whole.usage.completion_tokens);
@@ -119,7 +120,8 @@ TEST_F(JobsTest, ATextIsItsLinesOneByOne) {
 TEST_F(JobsTest, AnswersAreThoseOfTheTranslator) {
   // Random weights speak no French: some answers are asked for again, and sometimes the second is better.
   int retried = 0;
-  for (const char* text : {"One.", "Two cats sat on a mat.", "Where is the station?", "{0} of %s", "Good night!"}) {
+  for (const char* text :
+       {"One.", "Two cats sat on a mat.", "Where is the station?", "{0} of %s", "Good night!"}) {
     translate::Task task;
     task.source = text;
     task.from = translate::find_language("en").value();
@@ -166,8 +168,7 @@ TEST_F(JobsTest, DeltasMakeUpTheText) {
 }
 
 TEST_F(JobsTest, WithoutTextNothingIsAsked) {
-  const base::Result<std::vector<TextResult>> results =
-      translate({job(""), job(" \n\t\r\n"), job("\u3000")});
+  const base::Result<std::vector<TextResult>> results = translate({job(""), job(" \n\t\r\n"), job("\u3000")});
   ASSERT_TRUE(results.ok());
   EXPECT_EQ(results.value()[0].text, "");
   EXPECT_EQ(results.value()[1].text, " \n\t\r\n");
@@ -314,8 +315,8 @@ std::size_t resident_bytes() {
   return resident * 4096;
 }
 
-// One message may hold as many lines as it has bytes. What is kept of each must not grow with the context, nor
-// may all prompts be made before the first is asked.
+// One message may hold as many lines as it has bytes. What is kept of each must not grow with the context,
+// nor may all prompts be made before the first is asked.
 TEST_F(JobsTest, ManyLinesAndAContextCostLittle) {
   std::string lines;
   for (int i = 0; i < 50000; ++i) lines += "a\n";

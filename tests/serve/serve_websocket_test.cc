@@ -30,7 +30,8 @@ boost::json::object reply(WsClient& client) {
   return message.value_or(boost::json::object());
 }
 
-void expect_error(const boost::json::object& message, const std::string& id, int code, const std::string& part) {
+void expect_error(const boost::json::object& message, const std::string& id, int code,
+                  const std::string& part) {
   ASSERT_EQ(text_of(message, "type"), "error") << boost::json::serialize(message);
   EXPECT_EQ(text_of(message, "id"), id);
   const boost::json::object& error = message.at("error").as_object();
@@ -160,10 +161,12 @@ TEST(WebSocket, WhatIsWrongIsSaidAndTheSocketGoesOn) {
       {R"({"type": "translate", "id": "x", "text": "x"})", "x", "target language is missing"},
       {R"({"type": "translate", "id": "x", "text": "x", "to": "tlh"})", "x", "tlh"},
       {R"({"type": "translate", "id": "x", "text": ["x"], "to": "fr"})", "x", "text is an array"},
-      {R"({"type": "translate", "id": "x", "text": "x", "to": "fr", "temperature": -1})", "x", "temperature is -1"},
+      {R"({"type": "translate", "id": "x", "text": "x", "to": "fr", "temperature": -1})", "x",
+       "temperature is -1"},
       {R"({"type": "translate", "id": "x", "text": "x", "to": "fr", "glossary": [1]})", "x", "glossary[0]"},
       {R"({"type": "translate", "id": "x", "text": "x", "to": "fr", "seed": "a"})", "x", "seed is a string"},
-      {R"({"type": "translate", "text": "x", "to": "fr", "id": ")" + far + "\"}", "", "id is longer than 128"},
+      {R"({"type": "translate", "text": "x", "to": "fr", "id": ")" + far + "\"}", "",
+       "id is longer than 128"},
   };
   for (const auto& c : cases) {
     client.send(c.message);
@@ -179,9 +182,10 @@ TEST(WebSocket, AnErrorDoesNotRepeatWhatIsLong) {
   RunningServer running;
   WsClient client(running.port());
   const std::string large(100000, 'x');
-  for (const std::string& message : {R"({"type": ")" + large + "\"}", R"({"type": "fly", "id": ")" + large + "\"}",
-                                     R"({"type": "translate", "text": "x", "to": ")" + large + "\"}",
-                                     R"({"type": "translate", "text": "x", "to": "fr", "id": ")" + large + "\"}"}) {
+  for (const std::string& message :
+       {R"({"type": ")" + large + "\"}", R"({"type": "fly", "id": ")" + large + "\"}",
+        R"({"type": "translate", "text": "x", "to": ")" + large + "\"}",
+        R"({"type": "translate", "text": "x", "to": "fr", "id": ")" + large + "\"}"}) {
     client.send(message);
     const boost::json::object error = reply(client);
     EXPECT_EQ(text_of(error, "type"), "error");
@@ -223,7 +227,7 @@ TEST(WebSocket, TextsWithoutRoomAreRefused) {
 TEST(WebSocket, TooManyAtOnceAre429) {
   RunningServer running;
   WsClient client(running.port());
-  const std::string text = long_text();
+  const std::string text = long_text().substr(0, 3000);
   std::thread sender([&] {
     for (int i = 0; i < 300; ++i) client.translate(std::to_string(i), text);
   });
@@ -293,10 +297,10 @@ TEST(WebSocket, AMessageThatIsTooLargeEndsIt) {
 
 TEST(WebSocket, WhatIsNoFrameEndsIt) {
   RunningServer running;
-  for (const std::string bytes : {std::string("\xff\xff\xff\xff\xff\xff\xff\xff", 8),
-                                  std::string("GET / HTTP/1.1\r\n\r\n"),
-                                  std::string("\x81\x05hello", 7),                   // not masked
-                                  std::string("\x81\x82\0\0\0\0\xc3\x28", 8)}) {     // not UTF-8
+  for (const std::string bytes :
+       {std::string("\xff\xff\xff\xff\xff\xff\xff\xff", 8), std::string("GET / HTTP/1.1\r\n\r\n"),
+        std::string("\x81\x05hello", 7),                // not masked
+        std::string("\x81\x82\0\0\0\0\xc3\x28", 8)}) {  // not UTF-8
     WsClient client(running.port());
     client.translate("a", long_text());
     client.send_raw(bytes);

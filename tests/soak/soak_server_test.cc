@@ -117,7 +117,8 @@ TEST_F(Soak, NothingIsLostAndNothingLeaks) {
   EXPECT_THAT(page.body, ::testing::Not(HasSubstr("status=\"5")));
   const double over = counted.value("pagoda:request_success_total");
   EXPECT_EQ(over, counted.value("pagoda:request_generation_tokens_count"));
-  EXPECT_EQ(counted.value("pagoda:request_generation_tokens_sum"), counted.value("pagoda:generation_tokens_total"));
+  EXPECT_EQ(counted.value("pagoda:request_generation_tokens_sum"),
+            counted.value("pagoda:generation_tokens_total"));
   EXPECT_EQ(counted.value("pagoda:request_prompt_tokens_sum"), counted.value("pagoda:prompt_tokens_total"));
   EXPECT_EQ(counted.value("pagoda:request_success_total", {"finished_reason=\"error\""}), 0);
   EXPECT_EQ(counted.value("pagoda:num_requests_running"), 0);

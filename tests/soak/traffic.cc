@@ -19,8 +19,12 @@ using serve::WsClient;
 
 const std::string kAuthorization = "Authorization: Bearer " + kKey + "\r\n";
 
-const char* const kSentences[] = {"Good morning.", "Where is the station?", "The cat sleeps on the chair.",
-                                  "It rains.\nWe stay at home.", "Two coffees, please.", "\n\nThank you!\n"};
+const char* const kSentences[] = {"Good morning.",
+                                  "Where is the station?",
+                                  "The cat sleeps on the chair.",
+                                  "It rains.\nWe stay at home.",
+                                  "Two coffees, please.",
+                                  "\n\nThank you!\n"};
 
 class Client {
  public:
@@ -120,7 +124,8 @@ class Client {
         http().send(message(R"({"prompt": "x", "max_tokens": 100000000})"));
         return expect(http().receive(), 400);
       case 2:
-        return expect(http().request("POST", "/generate", body(false), "Authorization: Bearer wrong\r\n"), 401);
+        return expect(http().request("POST", "/generate", body(false), "Authorization: Bearer wrong\r\n"),
+                      401);
       case 3:
         return expect(http().request("GET", "/no/such/path"), 404);
       default:
@@ -161,8 +166,9 @@ class Client {
       return socket.drop();
     }
     const std::map<std::string, Heard> all = serve::hear(socket, count);
-    if (all.size() != count) account_.wrong("of " + std::to_string(count) + " translations " +
-                                            std::to_string(all.size()) + " were heard of");
+    if (all.size() != count)
+      account_.wrong("of " + std::to_string(count) + " translations " + std::to_string(all.size()) +
+                     " were heard of");
     for (const auto& [id, heard] : all) {
       if (heard.type() == "done" ? heard.text == serve::text_of(heard.end, "text")
                                  : heard.type() == "cancelled" && id == "0")

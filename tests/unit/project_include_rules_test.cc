@@ -27,6 +27,7 @@ using ::testing::HasSubstr;
 const std::vector<std::pair<std::string, std::set<std::string>>>& arrows() {
   static const std::vector<std::pair<std::string, std::set<std::string>>> table = {
       {"base", {}},
+      {"hub", {"base"}},
       {"tensor", {"base"}},
       {"text", {"base"}},
       {"cache", {"base"}},
@@ -43,7 +44,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>>& arrows() {
       {"serve", {"translate", "engine", "text", "base"}},
       {"cli",
        {"base", "tensor", "text", "cache", "schedule", "checkpoint", "kernels", "model", "quantize",
-        "execute", "engine", "translate", "serve"}},
+        "execute", "engine", "translate", "serve", "hub"}},
   };
   return table;
 }

@@ -40,7 +40,8 @@ HttpRequest request(const std::string& method, const std::string& path, HttpHead
 
 class FrontDoorTest : public ::testing::Test {
  protected:
-  explicit FrontDoorTest(std::vector<std::string> keys = {}) : metrics_("none"), door_(options(keys), metrics_) {
+  explicit FrontDoorTest(std::vector<std::string> keys = {})
+      : metrics_("none"), door_(options(keys), metrics_) {
     auto router = std::make_shared<Router>();
     router->add("GET", "/key", {says("key")});
     router->add("POST", "/key", {says("posted")});
@@ -102,9 +103,9 @@ TEST_F(FrontDoorTest, WhileTheModelLoadsProbesAnswerAndTheRestWaits) {
     EXPECT_THAT(response.headers, Contains(Pair("Retry-After", "1")));
   }
   // A page that asks first must get as far as the 503, which tells it to come again.
-  const HttpResponse preflight = ask(request(
-      "OPTIONS", "/generate",
-      {{"Origin", "https://good.example"}, {"Access-Control-Request-Method", "POST"}}));
+  const HttpResponse preflight =
+      ask(request("OPTIONS", "/generate",
+                  {{"Origin", "https://good.example"}, {"Access-Control-Request-Method", "POST"}}));
   EXPECT_EQ(preflight.status, 204);
   EXPECT_THAT(preflight.headers, Contains(Pair("Access-Control-Allow-Methods", HasSubstr("POST"))));
 }
@@ -164,7 +165,8 @@ TEST_F(FrontDoorTest, ARefusalIsJsonWhateverThePathHolds) {
 TEST_F(FrontDoorTest, AnUpgradeIsNeededForASocketAndRefusedToStrangers) {
   door_.open(router_);
   EXPECT_EQ(ask(request("GET", "/socket")).status, 426);
-  HttpRequest own = request("GET", "/socket"), good = request("GET", "/socket", {{"Origin", "https://good.example"}}),
+  HttpRequest own = request("GET", "/socket"),
+              good = request("GET", "/socket", {{"Origin", "https://good.example"}}),
               evil = request("GET", "/socket", {{"Origin", "https://evil.example"}});
   FrontDoor::Visit visit;
   EXPECT_FALSE(door_.enter(own, visit).has_value());

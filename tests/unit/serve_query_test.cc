@@ -11,7 +11,8 @@ using ::testing::IsEmpty;
 using ::testing::Pair;
 
 TEST(Query, FieldsComeInOrderAndDecoded) {
-  EXPECT_THAT(parse_query("a=1&b=x%20y+z&a=2"), ElementsAre(Pair("a", "1"), Pair("b", "x y z"), Pair("a", "2")));
+  EXPECT_THAT(parse_query("a=1&b=x%20y+z&a=2"),
+              ElementsAre(Pair("a", "1"), Pair("b", "x y z"), Pair("a", "2")));
   EXPECT_THAT(parse_query("%61%3D=%26%3d"), ElementsAre(Pair("a=", "&=")));
   EXPECT_THAT(parse_query("q=%E4%BD%A0"), ElementsAre(Pair("q", "\u4f60")));
   EXPECT_THAT(parse_query("q=a=b"), ElementsAre(Pair("q", "a=b")));

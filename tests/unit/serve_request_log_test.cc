@@ -87,7 +87,7 @@ TEST(RequestLog, WritesTheShareAskedForAndEveryFailure) {
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 2);
   const std::string some = written(0.3, std::vector<int>(3000, 200));
   const auto lines = std::count(some.begin(), some.end(), '\n');
-  EXPECT_GT(lines, 700);   // 900 expected, 25 is the deviation
+  EXPECT_GT(lines, 700);  // 900 expected, 25 is the deviation
   EXPECT_LT(lines, 1100);
 }
 

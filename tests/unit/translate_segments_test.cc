@@ -60,8 +60,8 @@ TEST(Segments, AllLineEndsAreKept) {
 TEST(Segments, ALongLineIsCutBetweenSentences) {
   const std::string line = "First one here. Second one there! Third, is it? Fourth.";
   const std::vector<Segment> segments = split_segments("Before\n" + line + "\nAfter", 34);
-  EXPECT_THAT(sources(segments), ElementsAre("Before", "First one here. Second one there!",
-                                             "Third, is it? Fourth.", "After"));
+  EXPECT_THAT(sources(segments),
+              ElementsAre("Before", "First one here. Second one there!", "Third, is it? Fourth.", "After"));
   EXPECT_EQ(joined(segments), "Before\n" + line + "\nAfter");
   EXPECT_TRUE(segments[1].sentence);
   EXPECT_EQ(segments[1].trailing, " ");
@@ -107,13 +107,56 @@ TEST(Segments, WhatStandsBetweenSentencesDependsOnTheTarget) {
 
 // Random texts of many scripts, with every kind of space, line end and full stop, and sometimes broken bytes.
 TEST(Segments, NothingIsLostOfAnyText) {
-  const std::vector<std::string> pieces = {
-      "The cat", " ", "  ", ". ", "! ", "? ", ".", "\n", "\r\n", "\r", "\n\n", "\t", "\u3000", "\u00a0",
-      "\u2028", "\u2029", "\u0085", "\u4f60\u597d", "\u3002", "\uff01", "\u3053\u3093\u306b\u3061\u306f",
-      "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u0645\u0631\u062d\u0628\u0627", "\u061f", "\u0928\u092e\u0938\u094d\u0924\u0947",
-      "\u0964", "\uc548\ub155", "\u041f\u0440\u0438\u0432\u0435\u0442", "\u1797\u17b6\u179f\u17b6", "\u17d4", "\u104b",
-      "\u0f56\u0f7c\u0f51", "\u0f0d", "e\u0301", "\U0001F468\u200d\U0001F469", "\u200b", "\ufeff", "Mr. Smith",
-      "3.14", "\"", "(", ")", "...", "\u2026", "<s1>", "</s1>", std::string(1, '\0'), "\xff", "\xe4\xbd", "\x80"};
+  const std::vector<std::string> pieces = {"The cat",
+                                           " ",
+                                           "  ",
+                                           ". ",
+                                           "! ",
+                                           "? ",
+                                           ".",
+                                           "\n",
+                                           "\r\n",
+                                           "\r",
+                                           "\n\n",
+                                           "\t",
+                                           "\u3000",
+                                           "\u00a0",
+                                           "\u2028",
+                                           "\u2029",
+                                           "\u0085",
+                                           "\u4f60\u597d",
+                                           "\u3002",
+                                           "\uff01",
+                                           "\u3053\u3093\u306b\u3061\u306f",
+                                           "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35",
+                                           "\u0645\u0631\u062d\u0628\u0627",
+                                           "\u061f",
+                                           "\u0928\u092e\u0938\u094d\u0924\u0947",
+                                           "\u0964",
+                                           "\uc548\ub155",
+                                           "\u041f\u0440\u0438\u0432\u0435\u0442",
+                                           "\u1797\u17b6\u179f\u17b6",
+                                           "\u17d4",
+                                           "\u104b",
+                                           "\u0f56\u0f7c\u0f51",
+                                           "\u0f0d",
+                                           "e\u0301",
+                                           "\U0001F468\u200d\U0001F469",
+                                           "\u200b",
+                                           "\ufeff",
+                                           "Mr. Smith",
+                                           "3.14",
+                                           "\"",
+                                           "(",
+                                           ")",
+                                           "...",
+                                           "\u2026",
+                                           "<s1>",
+                                           "</s1>",
+                                           std::string(1, '\0'),
+                                           "\xff",
+                                           "\xe4\xbd",
+                                           "\x80"};
   std::mt19937 random(7);
   for (int i = 0; i < 3000; ++i) {
     std::string text;
