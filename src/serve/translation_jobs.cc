@@ -71,7 +71,7 @@ base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
   }
   text.text = std::string();  // the segments have it
   job.text = std::move(text);
-  if (job.unsettled > 0) {
+  if (job.unsettled > 0 && !surely_fits(job, job.pieces[longest])) {
     // A text without room is known now, not when half of it is translated.
     ASSIGN_OR_RETURN(engine::Request request, request_of(job, job.pieces[longest]));
     job.pieces[longest].request = std::make_unique<engine::Request>(std::move(request));
@@ -88,6 +88,15 @@ base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
 translate::Task TranslationJobs::task_of(const Job& job, const Piece& piece) {
   return {piece.segment.source, job.text.from, job.text.to,
           job.text.context,     piece.terms,   job.text.formatted};
+}
+
+bool TranslationJobs::surely_fits(const Job& job, const Piece& piece) const {
+  // No token is shorter than a byte, the answer gets at least as many as the source, and no wording of a
+  // prompt is as long as this.
+  constexpr std::size_t kWordingBytes = 1024;
+  std::size_t bytes = kWordingBytes + 2 * piece.segment.source.size() + job.text.context.size();
+  for (const translate::Term& term : piece.terms) bytes += term.source.size() + term.target.size() + 8;
+  return bytes <= static_cast<std::size_t>(service_.engine.limits().max_model_len);
 }
 
 base::Result<engine::Request> TranslationJobs::request_of(const Job& job, const Piece& piece) const {

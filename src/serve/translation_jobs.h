@@ -59,9 +59,9 @@ class TranslationJobs {
   TranslationJobs(Service& service, const HttpRequest& http, boost::asio::any_io_executor strand,
                   EngineCalls::Deltas deltas);
 
-  // kInvalidArgument for a text that is not UTF-8 or has no room in the model. Nothing is sent yet. Only the
-  // longest segment is put into a prompt here, the others when their turn comes: a text may have as many as
-  // it has bytes.
+  // kInvalidArgument for a text that is not UTF-8 or has no room in the model. Nothing is sent yet, and
+  // prompts are made when their turn comes (the longest here, where it may not fit): a text may have as many
+  // lines as bytes.
   base::Result<JobId> add(TextJob job);
   // What add() found out about the source. Until next() is called.
   const TextResult& about(JobId job) const { return jobs_.at(job).result; }
@@ -101,6 +101,8 @@ class TranslationJobs {
   };
 
   static translate::Task task_of(const Job& job, const Piece& piece);
+  // Without asking the tokenizer; false: it may fit, or not.
+  bool surely_fits(const Job& job, const Piece& piece) const;
   base::Result<engine::Request> request_of(const Job& job, const Piece& piece) const;
 
   // How many requests this client may have in the engine: a whole batch if it is alone, a few if it is not.
