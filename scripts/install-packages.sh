@@ -10,7 +10,7 @@ set -euo pipefail
 build_packages=(build-essential cmake ninja-build ccache pkg-config
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libcli11-dev libfmt-dev libspdlog-dev libicu-dev libpcre2-dev libhwy-dev libcld2-dev prometheus-cpp-dev
-  libcurl4-openssl-dev libssl-dev
+  libcurl4-openssl-dev libssl-dev libsqlite3-dev
   ca-certificates curl)  # curl: quickstart.sh asks the server whether it is up
 test_packages=(libgtest-dev libgmock-dev clang-format-14 python3 jq git)
 bench_packages=(libdnnl-dev)

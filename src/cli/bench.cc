@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "cli/bench_rows.h"
+#include "cli/bench_sockets.h"
 #include "cli/bench_streams.h"
 #include "cli/engine_flags.h"
 #include "cli/verbs.h"
@@ -22,6 +23,7 @@ struct Flags {
   std::vector<std::int32_t> streams;
   std::int32_t repetitions = 1;
   kernels::CpuOptions cpu;
+  bool serve = false;
   bool json = false;
   std::shared_ptr<HubFlags> hub;
 };
@@ -59,8 +61,7 @@ void print_row(const Flags& flags, const std::string& model, const std::string& 
   std::fflush(stdout);
 }
 
-// Requests through the whole engine; the first row is what the others are compared with.
-base::Status run_all_streams(const Flags& flags) {
+base::Result<std::unique_ptr<engine::Engine>> load_for_streams(const Flags& flags) {
   if (!flags.random_weights.empty())
     return base::invalid("--streams needs a model with a tokenizer, not --random-weights");
   const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
@@ -70,7 +71,46 @@ base::Status run_all_streams(const Flags& flags) {
   options.cpu = flags.cpu;
   options.engine.runner.max_num_seqs = most;
   options.engine.runner.max_model_len = 512;
-  ASSIGN_OR_RETURN(const auto engine, engine::load_engine(flags.model, options, nullptr));
+  return engine::load_engine(flags.model, options, nullptr);
+}
+
+// The same requests with and without sockets between them and the engine.
+base::Status run_all_beside_sockets(const Flags& flags) {
+  ASSIGN_OR_RETURN(auto engine, load_for_streams(flags));
+  const std::string device = engine->device();
+  const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
+  ASSIGN_OR_RETURN(const auto server, BenchServer::start(std::move(engine), most));
+  if (!flags.json)
+    fmt::print("{}, {}\n\n{:>8} {:>13} {:>14} {:>8} {:>14} {:>15} {:>8} {:>8}\n", flags.model, device,
+               "streams", "engine tok/s", "sockets tok/s", "ratio", "CPU us/token", "with sockets", "TTFT ms",
+               "ITL ms");
+  for (const std::int32_t streams : flags.streams) {
+    ASSIGN_OR_RETURN(const SocketsRow row, server->compare(streams, flags.repetitions));
+    if (flags.json)
+      fmt::print("{}\n", boost::json::serialize(
+                             boost::json::object{{"test", "sockets"},
+                                                 {"model", flags.model},
+                                                 {"batch", streams},
+                                                 {"rounds", flags.repetitions},
+                                                 {"engine_tokens_per_second", row.engine_tokens_per_second},
+                                                 {"sockets_tokens_per_second", row.sockets_tokens_per_second},
+                                                 {"ratio", row.ratio},
+                                                 {"engine_cpu_us_per_token", row.engine_cpu_us_per_token},
+                                                 {"sockets_cpu_us_per_token", row.sockets_cpu_us_per_token},
+                                                 {"median_ttft_ms", row.ttft_ms},
+                                                 {"median_itl_ms", row.itl_ms}}));
+    else
+      fmt::print("{:>8} {:>13.1f} {:>14.1f} {:>6.1f} % {:>14.0f} {:>15.0f} {:>8.1f} {:>8.1f}\n", streams,
+                 row.engine_tokens_per_second, row.sockets_tokens_per_second, 100 * row.ratio,
+                 row.engine_cpu_us_per_token, row.sockets_cpu_us_per_token, row.ttft_ms, row.itl_ms);
+    std::fflush(stdout);
+  }
+  return {};
+}
+
+// Requests through the whole engine; the first row is what the others are compared with.
+base::Status run_all_streams(const Flags& flags) {
+  ASSIGN_OR_RETURN(const auto engine, load_for_streams(flags));
   if (!flags.json)
     fmt::print("{}, {}\n\n{:>8} {:>12} {:>8} {:>10}\n", flags.model, engine->device(), "streams", "tokens/s",
                "ratio", "KV wasted");
@@ -78,7 +118,7 @@ base::Status run_all_streams(const Flags& flags) {
   for (const std::int32_t streams : flags.streams) {
     StreamsRow best;
     for (std::int32_t i = 0; i < flags.repetitions; ++i) {
-      ASSIGN_OR_RETURN(const StreamsRow row, run_streams(*engine, streams));
+      ASSIGN_OR_RETURN(const StreamsRow row, run_streams(*engine, {.streams = streams}));
       if (row.tokens_per_second > best.tokens_per_second) best = row;
     }
     if (first == 0) first = best.tokens_per_second;
@@ -99,6 +139,8 @@ base::Status run_all_streams(const Flags& flags) {
 }
 
 base::Status run(const Flags& flags) {
+  if (flags.serve && flags.streams.empty()) return base::invalid("--serve needs --streams");
+  if (flags.serve) return run_all_beside_sockets(flags);
   if (!flags.streams.empty()) return run_all_streams(flags);
   std::vector<BenchTest> tests;
   for (const std::string& name : flags.tests) {
@@ -158,7 +200,11 @@ Verb add_bench(CLI::App& app) {
       ->add_option("--streams", flags->streams,
                    "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")
       ->delimiter(',');
-  command->add_option("--repetitions", flags->repetitions, "Times each row is run; the best counts")
+  command->add_flag("--serve", flags->serve,
+                    "With --streams: also through a server in this process and sockets, in turns; medians");
+  command
+      ->add_option("--repetitions", flags->repetitions,
+                   "Times each row is run; the best counts, with --serve the median")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
   command->add_option("--threads", flags->cpu.threads, "CPU threads; 0: one a core")
@@ -170,7 +216,10 @@ Verb add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
   command->add_flag("--json", flags->json, "One JSON object a row");
   flags->hub = add_hub_flags(*command);
+  const Verb run_serve = add_bench_serve(*command);
+  const CLI::App* serve = command->get_subcommand("serve");
   return [=] {
+    if (serve->parsed()) return run_serve();
     if (flags->random_weights.empty()) {
       auto directory = find_model(flags->model, *flags->hub);
       if (!directory.ok()) return fail(directory.status());

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "engine/generate.h"
@@ -14,21 +15,6 @@ namespace {
 // Sequences grow to this length; the waste is sampled around a mean length of 200 tokens.
 constexpr std::int32_t kSequenceTokens = 250;
 constexpr std::int64_t kSampledFrom = 150;
-
-// Prompts of different lengths and beginnings, so that no two share blocks.
-base::Result<engine::Request> make_request(const engine::Engine& engine, std::int32_t stream) {
-  engine::Request request;
-  std::string text = fmt::format(
-      "{}. Translate the following segment into French, without additional explanation.\n\n", stream);
-  for (std::int32_t i = 0; i <= stream % 4; ++i)
-    text += "The train to the mountains leaves at nine in the morning. ";
-  ASSIGN_OR_RETURN(request.prompt,
-                   engine.chat_template().render(engine.tokenizer(), {{text::Role::kUser, text}}));
-  request.max_tokens = kSequenceTokens - static_cast<std::int32_t>(request.prompt.size());
-  request.ignore_eos = true;
-  request.salt = static_cast<std::uint64_t>(stream);
-  return request;
-}
 
 // Samples how full the used blocks are while the engine runs.
 class WasteMeter {
@@ -60,21 +46,40 @@ class WasteMeter {
 
 }  // namespace
 
-base::Result<StreamsRow> run_streams(engine::Engine& engine, std::int32_t streams) {
+base::Result<StreamRequest> stream_request(const engine::Engine& engine, std::int32_t stream,
+                                           std::int32_t round) {
+  StreamRequest made;
+  // Different beginnings, and different lengths.
+  made.text =
+      fmt::format("{}. Translate the following segment into French, without additional explanation.\n\n",
+                  1000 * round + stream);
+  for (std::int32_t i = 0; i <= stream % 4; ++i)
+    made.text += "The train to the mountains leaves at nine in the morning. ";
+  engine::Request& request = made.request;
+  ASSIGN_OR_RETURN(request.prompt,
+                   engine.chat_template().render(engine.tokenizer(), {{text::Role::kUser, made.text}}));
+  request.max_tokens = kSequenceTokens - static_cast<std::int32_t>(request.prompt.size());
+  request.ignore_eos = true;
+  request.salt = static_cast<std::uint64_t>(stream);
+  return made;
+}
+
+base::Result<StreamsRow> run_streams(engine::Engine& engine, const StreamsOptions& options) {
   std::vector<engine::Request> requests;
-  for (std::int32_t i = 0; i < streams; ++i) {
-    ASSIGN_OR_RETURN(engine::Request request, make_request(engine, i));
-    requests.push_back(std::move(request));
+  for (std::int32_t i = 0; i < options.streams; ++i) {
+    ASSIGN_OR_RETURN(StreamRequest made, stream_request(engine, i, options.round));
+    requests.push_back(std::move(made.request));
   }
-  WasteMeter meter(engine);
+  std::optional<WasteMeter> meter;
+  if (options.measure_waste) meter.emplace(engine);
   const auto start = std::chrono::steady_clock::now();
-  const auto completions = engine::generate_all(engine, std::move(requests), streams, nullptr);
+  const auto completions = engine::generate_all(engine, std::move(requests), options.streams, nullptr);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const double waste = meter.stop();
+  const double waste = meter ? meter->stop() : 0;
   if (!completions.ok()) return completions.status();
   std::int64_t tokens = 0;
   for (const engine::Completion& completion : *completions) tokens += completion.usage.completion_tokens;
-  return StreamsRow{streams, static_cast<double>(tokens) / seconds.count(), waste};
+  return StreamsRow{options.streams, tokens, static_cast<double>(tokens) / seconds.count(), waste};
 }
 
 }  // namespace pagoda::cli

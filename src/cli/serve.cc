@@ -11,9 +11,11 @@
 #include <thread>
 
 #include "checkpoint/checkpoint.h"
+#include "cli/data_directory.h"
 #include "cli/engine_flags.h"
 #include "cli/hub_flags.h"
 #include "cli/verbs.h"
+#include "serve/dialects.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
 #include "serve/openai_routes.h"
@@ -34,6 +36,7 @@ struct Flags {
   std::string served_model_name;
   std::vector<std::string> api_keys, cors_origins = {"*"};
   std::string api_key_file;
+  std::string data;  // directory
   serve::RequestLogOptions log;
   std::string prompt_style = "auto", sampling = "auto";
   std::uint64_t seed = 0;
@@ -114,6 +117,7 @@ std::shared_ptr<const serve::Router> loading_router() {
 }
 
 base::Result<std::shared_ptr<const serve::Router>> full_router(const Flags& flags, serve::Service& service,
+                                                               serve::ClientData& data,
                                                                const serve::HttpServer& server) {
   auto router = std::make_shared<serve::Router>();
   serve::add_probe_routes(*router, service, [&server] { return server.connections(); });
@@ -121,6 +125,7 @@ base::Result<std::shared_ptr<const serve::Router>> full_router(const Flags& flag
   serve::add_generate_route(*router, service);
   serve::add_openai_routes(*router, service);
   serve::add_websocket_route(*router, service);
+  serve::add_dialect_routes(*router, service, data);
   return std::shared_ptr<const serve::Router>(std::move(router));
 }
 
@@ -131,6 +136,8 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   ASSIGN_OR_RETURN(serve::FrontDoorOptions door_options, front_door_options(flags));
   const std::string model = last_part(engine_flags.model);
   const std::string name = flags.served_model_name.empty() ? model : flags.served_model_name;
+  ASSIGN_OR_RETURN(std::unique_ptr<serve::Database> database, open_data(flags.data));
+  serve::ClientData data(std::move(database));
   serve::Metrics metrics(name);
   serve::FrontDoor door(std::move(door_options), metrics);
   serve::HttpServer server(options, door);
@@ -149,7 +156,7 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
       PAGODA_VERSION, std::time(nullptr), flags.limits, flags.translate_chat, flags.log.texts};
   service.limits.ping_interval = milliseconds(flags.ping_interval);
   StopSignals signals;
-  ASSIGN_OR_RETURN(std::shared_ptr<const serve::Router> router, full_router(flags, service, server));
+  ASSIGN_OR_RETURN(std::shared_ptr<const serve::Router> router, full_router(flags, service, data, server));
   door.open(std::move(router));
   fmt::print(stderr, "serving {} on {}\n", name, server.url());
 
@@ -193,6 +200,9 @@ Verb add_serve(CLI::App& app) {
           "A key that clients must present; may be given several times. Without keys everybody is let in")
       ->envname("PAGODA_API_KEY");
   command->add_option("--api-key-file", flags->api_key_file, "A file with one key a line");
+  command->add_option("--data", flags->data,
+                      "Directory of what is kept between runs (glossaries, counts of characters); default: "
+                      "$XDG_DATA_HOME/pagoda, or ~/.local/share/pagoda");
   command
       ->add_option(
           "--cors-origin", flags->cors_origins,

@@ -12,6 +12,8 @@ using Verb = std::function<int()>;
 Verb add_serve(CLI::App& app);
 Verb add_translate(CLI::App& app);
 Verb add_bench(CLI::App& app);
+// A subcommand of bench.
+Verb add_bench_serve(CLI::App& bench);
 Verb add_quantize(CLI::App& app);
 Verb add_inspect(CLI::App& app);
 Verb add_pull(CLI::App& app);

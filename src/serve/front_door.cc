@@ -24,6 +24,13 @@ void name(HttpRequest& request) {
   request.id = sane_id(id) ? std::string(id) : fmt::format("{:016x}", random_u64());
 }
 
+// The origin of a page that this server itself has sent, by whatever name it was reached.
+bool is_own_page(const HttpRequest& request) {
+  const std::string_view origin = request.header("Origin"), host = request.header("Host");
+  const std::size_t slashes = origin.find("://");
+  return slashes != std::string_view::npos && !host.empty() && origin.substr(slashes + 3) == host;
+}
+
 // Handlers report by HttpResponse; an exception is memory running out, or a library that throws.
 asio::awaitable<HttpResponse> guarded(const Route& route, const HttpRequest& request) {
   try {
@@ -78,7 +85,7 @@ std::optional<HttpResponse> FrontDoor::enter(HttpRequest& request, Visit& visit)
       return route.error(401, key.empty() ? "an API key is needed" : "the API key is not known here");
     request.client = client.value_or(0);
   }
-  if (route.socket && !options_.cors.allows(request.header("Origin")))
+  if (route.socket && !is_own_page(request) && !options_.cors.allows(request.header("Origin")))
     return route.error(403, "pages of this origin may not use the server");
   return std::nullopt;
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "execute/sampling.h"
+#include "engine/request.h"
 #include "serve/openai_request.h"
 #include "text/tokenizer.h"
 

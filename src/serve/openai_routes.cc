@@ -8,6 +8,7 @@
 #include "serve/openai_generation.h"
 #include "serve/openai_translation.h"
 #include "serve/sse.h"
+#include "text/utf8.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;
@@ -16,7 +17,9 @@ namespace {
 OpenAiError unknown_model(std::string_view model) {
   OpenAiError error;
   error.status = 404;
-  error.message = fmt::format("The model `{}` does not exist", model);
+  error.message = "The model `";
+  text::append_valid_utf8(error.message, model);  // a path may hold anything
+  error.message += "` does not exist";
   error.param = "model";
   error.code = "model_not_found";
   return error;

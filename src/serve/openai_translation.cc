@@ -23,8 +23,10 @@ std::optional<OpenAiError> OpenAiTranslation::start(TextJob text) {
     return openai_error(base::invalid("messages hold a text of {} bytes, the limit is {}", text.text.size(),
                                       service_.limits.max_text_bytes));
   if (service_.keep_texts) http_.trace->input = text.text;
-  // Of the whole text, which says more than its lines.
-  if (text.from == nullptr) text.from = detect(text.text).language;
+  // Of the whole text, which says more than its lines. One that is not sure must not look like one that the
+  // client gave: text in the target language is left as it is.
+  if (const translate::Detection found = detect(text.text); text.from == nullptr && found.reliable)
+    text.from = found.language;
   to_ = text.to;
   for (translate::Segment& segment : translate::split_segments(text.text)) {
     Piece piece{std::move(segment), std::nullopt};

@@ -38,8 +38,9 @@ std::string RequestLog::line(const HttpRequest& request, std::string_view route,
   // The route, not the path: a path may hold a key.
   std::string line = fmt::format(
       R"({{"time":"{:%FT%T}.{:03}Z","id":{},"client":{},"method":{},"route":{},"status":{},"seconds":{:.6f})",
-      second, (now - second).count(), quoted(request.id), request.client, quoted(request.method),
-      quoted(route), status, seconds);
+      second, (now - second).count(), quoted(request.id),
+      request.client != 0 ? request.client : request.trace->client, quoted(request.method), quoted(route),
+      status, seconds);
   if (!trace.finish.empty())
     line +=
         fmt::format(R"(,"prompt_tokens":{},"cached_tokens":{},"completion_tokens":{},"finish_reason":"{}")",

@@ -40,21 +40,20 @@ def test_file_by_drop(page, shoot):
                data.items.add(new File([arguments[0]], 'dropped.txt', {type: 'text/plain'}));
                for (const type of ['dragenter', 'dragover', 'drop'])
                  document.body.dispatchEvent(new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}));""",
-        "\n".join(lines_of(40)),
+        "\n".join(lines_of(200)),
     )
     page.until(lambda: page.all(".job"), "the file on the list")
     assert page.js("return location.hash") == "#files"
-    bar = page.until(lambda: page.all(".job[data-state=running] progress"), "the bar")[0]
-    assert bar.get_attribute("max") == "40"
+    page.until(lambda: page.js("return document.querySelector('.job progress')?.max") == 200, "the bar")
     seen = set()
 
     def done():
-        seen.add(page.js("return document.querySelector('progress').value"))
+        seen.add(page.js("return document.querySelector('.job progress')?.value"))
         return page.all(".job[data-state=done]")
 
     page.until(done, "the file", seconds=120)
     assert len(seen) > 2  # it moved
-    assert "40 of 40 lines" in page.one(".job .state").text
+    assert "200 of 200 lines" in page.one(".job .state").text
     shoot(page.driver, "files")
 
 

@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "kernels/ops.h"
+#include "serve/dialects.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
 #include "serve/openai_routes.h"
@@ -86,6 +87,7 @@ class RunningServer {
     add_generate_route(*router, service_);
     add_openai_routes(*router, service_);
     add_websocket_route(*router, service_);
+    add_dialect_routes(*router, service_, data_);
     door_.open(std::move(router));
     base::Status status = server_->bind();
     if (status.ok()) status = server_->start();
@@ -111,6 +113,7 @@ class RunningServer {
   Metrics metrics_;
   FrontDoor door_;
   Service service_;
+  ClientData data_{Database::in_memory().value()};
   std::unique_ptr<HttpServer> server_;
 };
 

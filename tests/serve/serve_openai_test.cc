@@ -266,6 +266,10 @@ TEST(OpenAi, ModelsAreListed) {
   const Reply missing = client.request("GET", "/v1/models/gpt");
   EXPECT_EQ(missing.status, 404);
   EXPECT_EQ(json::parse(missing.body).at("error").at("code").as_string(), "model_not_found");
+  const Reply broken = client.request("GET", "/v1/models/%FF%22");
+  EXPECT_EQ(broken.status, 404);
+  EXPECT_THAT(std::string(json::parse(broken.body).at("error").at("message").as_string()),
+              HasSubstr("\uFFFD\""));
 }
 
 TEST(OpenAi, RefusalsNameTheField) {
