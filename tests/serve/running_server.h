@@ -67,17 +67,19 @@ struct RunningOptions {
   ServiceLimits limits;
   std::int32_t max_waiting = 1024;
   bool translate_chat = false;
+  translate::TranslatorOptions translator;
 };
 
 class RunningServer {
  public:
   explicit RunningServer(RunningOptions options = {})
       : engine_(random_engine(options.max_waiting)),
-        translator_(*engine_, {}),
+        translator_(*engine_, options.translator),
         metrics_("tiny"),
-        door_(std::move(options.door), metrics_),
-        service_{*engine_, translator_, metrics_,      door_.keys(),   door_.gate(),
-                 "tiny",   "0.0.0",     1'700'000'000, options.limits, options.translate_chat} {
+        door_(options.door, metrics_),
+        service_{
+            *engine_, translator_,   metrics_,       door_.keys(),           door_.gate(),          "tiny",
+            "0.0.0",  1'700'000'000, options.limits, options.translate_chat, options.door.log.texts} {
     options.server.port = 0;
     server_ = std::make_unique<HttpServer>(options.server, door_);
     auto router = std::make_shared<Router>();
@@ -97,6 +99,7 @@ class RunningServer {
   }
   HttpServer& server() { return *server_; }
   engine::Engine& engine() { return *engine_; }
+  Service& service() { return service_; }
   std::size_t connections() const { return server_->connections().http + server_->connections().websocket; }
   std::uint16_t port() const { return server_->port(); }
   bool idle() const {
