@@ -183,6 +183,7 @@ asio::awaitable<void> Session::refuse(HttpRequest request, int status, std::stri
 
 asio::awaitable<Session::Wake> Session::wait_for_request() {
   if (buffer_.size() > 0) co_return Wake::kData;  // pipelined
+  if (input_over_) co_return Wake::kClosed;
   deadline_.arm(limits_.idle_timeout, weak_from_this());
   const auto [error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, kQuietly);
   deadline_.disarm();
@@ -193,13 +194,16 @@ asio::awaitable<bool> Session::read_request(Parser& parser) {
   if (aborted_) co_return false;  // the deadline that said so is gone
   deadline_.arm(limits_.idle_timeout, weak_from_this());
   boost::system::error_code error;
-  {
+  if (input_over_) {
+    error = parse_ahead(parser);
+  } else {
     const auto [header_error, bytes] = co_await http::async_read_header(socket_, buffer_, parser, kQuietly);
     error = header_error;
   }
   int status = 0;
   if (!error && lacks_length(parser.get())) status = 411;
-  if (!error && status == 0) error = co_await read_body(parser);
+  if (!error && status == 0 && !parser.is_done()) error = co_await read_body(parser);
+  input_over_ = input_over_ || error == http::error::end_of_stream || error == http::error::partial_message;
   const bool expired = deadline_.expired();
   deadline_.disarm();
   if (aborted_) co_return false;
@@ -211,6 +215,15 @@ asio::awaitable<bool> Session::read_request(Parser& parser) {
   HttpRequest request = to_request(parser.get());
   co_await refuse(std::move(request), status, message);
   co_return false;
+}
+
+boost::system::error_code Session::parse_ahead(Parser& parser) {
+  boost::system::error_code error;
+  parser.eager(true);
+  while (!error && !parser.is_done() && buffer_.size() > 0)
+    buffer_.consume(parser.put(buffer_.data(), error));
+  if (error == http::error::need_more || (!error && !parser.is_done())) error = http::error::partial_message;
+  return error;
 }
 
 asio::awaitable<boost::system::error_code> Session::read_body(Parser& parser) {
@@ -246,7 +259,9 @@ asio::awaitable<void> Session::watch_for_end() {
     }
     const auto [error, bytes] = co_await socket_.async_read_some(buffer_.prepare(4096), kQuietly);
     buffer_.commit(bytes);
-    if (error) co_return;
+    if (!error) continue;
+    input_over_ = input_over_ || error != asio::error::operation_aborted;
+    co_return;
   }
 }
 
@@ -316,7 +331,7 @@ asio::awaitable<void> Session::close_gently() {
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
   deadline_.arm(door_.gate().closed() ? kLingerTime / 10 : kLingerTime, weak_from_this());
   buffer_.clear();
-  while (!error && !deadline_.expired()) {
+  while (!error && !input_over_ && !deadline_.expired()) {
     const auto [read_error, bytes] = co_await socket_.async_read_some(buffer_.prepare(16384), kQuietly);
     error = read_error;
   }

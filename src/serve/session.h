@@ -50,6 +50,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // False: there is none; the client was told why, if there was something to tell.
   boost::asio::awaitable<bool> read_request(Parser& parser);
   boost::asio::awaitable<boost::system::error_code> read_body(Parser& parser);
+  // read_request() where nothing more can come: what is there is a request or not.
+  boost::system::error_code parse_ahead(Parser& parser);
   // Answers what read_request() read. False: the connection is over, without close_gently().
   boost::asio::awaitable<bool> serve(Parser& parser);
   // The answer of the route; nothing if the client left before there was one.
@@ -72,6 +74,8 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::steady_timer farewell_;  // cancelled when a WebSocket is to end
   boost::beast::flat_buffer buffer_;
   bool aborted_ = false;
+  // The client's side has ended. Asio says so once: a further read would wait for nothing.
+  bool input_over_ = false;
   unsigned version_ = 11;   // of the request that is being answered: HTTP/1.1
   bool keep_alive_ = true;  // after the request that is being answered
   std::atomic<bool> websocket_ = false;
