@@ -9,7 +9,10 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)  # libpcre2-dev
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)        # libhwy-dev
 find_package(prometheus-cpp REQUIRED COMPONENTS core)         # prometheus-cpp-dev
+find_package(SQLite3 3.35 REQUIRED)                            # libsqlite3-dev
 find_library(CLD2_LIBRARY cld2 REQUIRED)                      # libcld2-dev
+find_package(CURL 7.85 REQUIRED)      # libcurl4-openssl-dev
+find_package(OpenSSL 3.0 REQUIRED)    # libssl-dev: SHA-1 and SHA-256
 if(PAGODA_TESTS)
   find_package(GTest REQUIRED)    # libgtest-dev libgmock-dev
 endif()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one list of Debian 12 packages that Pagoda needs. Installs what is missing, and nothing else.
-#   scripts/install-packages.sh [build] [test] [bench] [fuzz]     (default: build)
+#   scripts/install-packages.sh [build] [test] [bench] [fuzz] [page]     (default: build)
 #   scripts/install-packages.sh --print [GROUP]...                only prints the names
 # PAGODA_SKIP_PACKAGES=1 skips it, for machines whose libraries come from somewhere else.
 set -euo pipefail
@@ -10,10 +10,13 @@ set -euo pipefail
 build_packages=(build-essential cmake ninja-build ccache pkg-config
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libcli11-dev libfmt-dev libspdlog-dev libicu-dev libpcre2-dev libhwy-dev libcld2-dev prometheus-cpp-dev
+  libcurl4-openssl-dev libssl-dev libsqlite3-dev
   ca-certificates curl)  # curl: quickstart.sh asks the server whether it is up
 test_packages=(libgtest-dev libgmock-dev clang-format-14 python3 jq git)
 bench_packages=(libdnnl-dev)
 fuzz_packages=(clang-14 libclang-rt-14-dev)
+# The browser of tests/page, and letters for all languages: what a missing font draws has another size.
+page_packages=(chromium chromium-driver python3-venv fonts-noto-core fonts-noto-cjk)
 
 print_only=false
 wanted=("${build_packages[@]}")
@@ -24,7 +27,8 @@ for group in "$@"; do
     test) wanted+=("${test_packages[@]}") ;;
     bench) wanted+=("${bench_packages[@]}") ;;
     fuzz) wanted+=("${fuzz_packages[@]}") ;;
-    *) echo "install-packages.sh: unknown group '$group'; known: build test bench fuzz" >&2; exit 2 ;;
+    page) wanted+=("${page_packages[@]}") ;;
+    *) echo "install-packages.sh: unknown group '$group'; known: build test bench fuzz page" >&2; exit 2 ;;
   esac
 done
 if $print_only; then

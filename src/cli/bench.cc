@@ -25,6 +25,7 @@ struct Flags {
   kernels::CpuOptions cpu;
   bool serve = false;
   bool json = false;
+  std::shared_ptr<HubFlags> hub;
 };
 
 base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags,
@@ -182,7 +183,8 @@ Verb add_bench(CLI::App& app) {
       app.add_subcommand("bench", "Measure prompt and generation speed against this machine's limits");
   auto flags = std::make_shared<Flags>();
   flags->model = default_model();
-  command->add_option("--model", flags->model, "Model directory")->capture_default_str();
+  command->add_option("model,--model", flags->model, "Model directory, or ORG/NAME on a hub")
+      ->capture_default_str();
   command->add_option("--random-weights", flags->random_weights,
                       "Instead: random weights in a real shape, 1.8b or 7b");
   command->add_option("--format", flags->format, "Of random weights: bf16 or int8")
@@ -213,10 +215,16 @@ Verb add_bench(CLI::App& app) {
                    "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
   command->add_flag("--json", flags->json, "One JSON object a row");
+  flags->hub = add_hub_flags(*command);
   const Verb run_serve = add_bench_serve(*command);
   const CLI::App* serve = command->get_subcommand("serve");
   return [=] {
     if (serve->parsed()) return run_serve();
+    if (flags->random_weights.empty()) {
+      auto directory = find_model(flags->model, *flags->hub);
+      if (!directory.ok()) return fail(directory.status());
+      flags->model = *directory;
+    }
     const base::Status status = run(*flags);
     return status.ok() ? 0 : fail(status);
   };

@@ -9,11 +9,13 @@
 
 namespace pagoda::cli {
 
-std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command) {
+std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional) {
   auto flags = std::make_shared<EngineFlags>();
   flags->model = default_model();
   execute::RunnerOptions& runner = flags->options.engine.runner;
-  command.add_option("--model", flags->model, "Directory of a Hunyuan model in Hugging Face's layout")
+  command
+      .add_option(positional ? "model,--model" : "--model", flags->model,
+                  "Directory of a Hunyuan model in Hugging Face's layout, or ORG/NAME on a hub")
       ->capture_default_str();
   command.add_option("--threads", flags->options.cpu.threads, "CPU threads; 0: one a core")
       ->capture_default_str();
@@ -45,6 +47,7 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command) {
       .add_option("--cpu-isa", flags->options.cpu.isa,
                   "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
+  flags->hub = add_hub_flags(command);
   return flags;
 }
 
@@ -63,9 +66,10 @@ base::Result<engine::LoadOptions> load_options(const EngineFlags& flags) {
 
 base::Result<std::unique_ptr<engine::Engine>> load(const EngineFlags& flags, bool quiet) {
   ASSIGN_OR_RETURN(const engine::LoadOptions options, load_options(flags));
+  ASSIGN_OR_RETURN(const std::string directory, find_model(flags.model, *flags.hub));
   const auto start = std::chrono::steady_clock::now();
   Progress progress(quiet ? "" : "loading " + flags.model);
-  auto engine = engine::load_engine(flags.model, options, [&](double share) { progress.share(share, ""); });
+  auto engine = engine::load_engine(directory, options, [&](double share) { progress.share(share, ""); });
   progress.clear();
   if (!engine.ok() || quiet) return engine;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
@@ -76,6 +80,7 @@ base::Result<std::unique_ptr<engine::Engine>> load(const EngineFlags& flags, boo
 
 int fail(const base::Status& status) {
   fmt::print(stderr, "pagoda: {}\n", status.message());
+  if (status.code() == base::Code::kCancelled) return 130;  // as a shell shows it after Ctrl-C
   return status.code() == base::Code::kInvalidArgument || status.code() == base::Code::kNotFound ? 2 : 1;
 }
 

@@ -1,4 +1,4 @@
-// pagoda inspect DIR: what a model directory holds, without loading it.
+// pagoda inspect MODEL: what a model directory holds, without loading it.
 
 #include <fmt/format.h>
 
@@ -98,9 +98,13 @@ Verb add_inspect(CLI::App& app) {
       app.add_subcommand("inspect", "Show what a model directory holds, and whether it is complete");
   auto directory = std::make_shared<std::string>();
   auto tensors = std::make_shared<bool>(false);
-  command->add_option("dir", *directory, "Model directory")->required();
+  command->add_option("model", *directory, "Model directory, or ORG/NAME on a hub")->required();
   command->add_flag("--tensors", *tensors, "List every tensor");
-  return [=] { return inspect(*directory, *tensors); };
+  auto hub = add_hub_flags(*command);
+  return [=] {
+    const auto found = find_model(*directory, *hub);
+    return found.ok() ? inspect(*found, *tensors) : fail(found.status());
+  };
 }
 
 }  // namespace pagoda::cli

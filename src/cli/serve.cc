@@ -11,10 +11,14 @@
 #include <thread>
 
 #include "checkpoint/checkpoint.h"
+#include "cli/data_directory.h"
 #include "cli/engine_flags.h"
+#include "cli/hub_flags.h"
 #include "cli/verbs.h"
+#include "serve/dialects.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
+#include "serve/openai_routes.h"
 #include "serve/page_routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
@@ -32,6 +36,7 @@ struct Flags {
   std::string served_model_name;
   std::vector<std::string> api_keys, cors_origins = {"*"};
   std::string api_key_file;
+  std::string data;  // directory
   serve::RequestLogOptions log;
   std::string prompt_style = "auto", sampling = "auto";
   std::uint64_t seed = 0;
@@ -44,11 +49,10 @@ std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
 }
 
-// The last part of the model's path: "models/nano/" is "nano".
-std::string model_name(const Flags& flags, const EngineFlags& engine_flags) {
-  if (!flags.served_model_name.empty()) return flags.served_model_name;
+// The last part of the model's path or name: "models/nano/" is "nano".
+std::string last_part(const std::string& model) {
   std::error_code error;
-  std::filesystem::path path = std::filesystem::absolute(engine_flags.model, error).lexically_normal();
+  std::filesystem::path path = std::filesystem::absolute(model, error).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   return path.filename().string();
 }
@@ -92,14 +96,14 @@ base::Result<serve::FrontDoorOptions> front_door_options(const Flags& flags) {
 }
 
 base::Result<translate::TranslatorOptions> translator_options(const Flags& flags, const std::string& model,
+                                                              const std::string& directory,
                                                               const engine::Engine& engine) {
   translate::TranslatorOptions options;
-  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(
-                                      flags.prompt_style, std::filesystem::path(model).filename().string()));
+  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(flags.prompt_style, model));
   options.seed = flags.seed;
   bool official = flags.sampling == "official";
   if (flags.sampling == "auto") {
-    ASSIGN_OR_RETURN(const checkpoint::Checkpoint files, checkpoint::Checkpoint::open(model));
+    ASSIGN_OR_RETURN(const checkpoint::Checkpoint files, checkpoint::Checkpoint::open(directory));
     official = files.config().sampling.do_sample.value_or(files.config().sampling.temperature.has_value());
   }
   if (official) options.sampling = translate::official_sampling(engine.chat_template().family());
@@ -113,12 +117,15 @@ std::shared_ptr<const serve::Router> loading_router() {
 }
 
 base::Result<std::shared_ptr<const serve::Router>> full_router(const Flags& flags, serve::Service& service,
+                                                               serve::ClientData& data,
                                                                const serve::HttpServer& server) {
   auto router = std::make_shared<serve::Router>();
   serve::add_probe_routes(*router, service, [&server] { return server.connections(); });
   RETURN_IF_ERROR(serve::add_page_routes(*router, flags.web_folder));
   serve::add_generate_route(*router, service);
+  serve::add_openai_routes(*router, service);
   serve::add_websocket_route(*router, service);
+  serve::add_dialect_routes(*router, service, data);
   return std::shared_ptr<const serve::Router>(std::move(router));
 }
 
@@ -127,7 +134,10 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   options.session.idle_timeout = milliseconds(flags.idle_timeout);
   ASSIGN_OR_RETURN(options.session.body_bytes, execute::parse_bytes(flags.max_body_size));
   ASSIGN_OR_RETURN(serve::FrontDoorOptions door_options, front_door_options(flags));
-  const std::string name = model_name(flags, engine_flags);
+  const std::string model = last_part(engine_flags.model);
+  const std::string name = flags.served_model_name.empty() ? model : flags.served_model_name;
+  ASSIGN_OR_RETURN(std::unique_ptr<serve::Database> database, open_data(flags.data));
+  serve::ClientData data(std::move(database));
   serve::Metrics metrics(name);
   serve::FrontDoor door(std::move(door_options), metrics);
   serve::HttpServer server(options, door);
@@ -135,16 +145,18 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   door.open(loading_router());
   RETURN_IF_ERROR(server.start());
   // Destroyed before the server: its thread may be inside a sink until then.
-  ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(engine_flags, /*quiet=*/false));
+  EngineFlags local = engine_flags;
+  ASSIGN_OR_RETURN(local.model, find_model(engine_flags.model, *engine_flags.hub));
+  ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine, load(local, /*quiet=*/false));
   ASSIGN_OR_RETURN(const translate::TranslatorOptions translating,
-                   translator_options(flags, engine_flags.model, *engine));
+                   translator_options(flags, model, local.model, *engine));
   const translate::Translator translator(*engine, translating);
   serve::Service service{
       *engine,        translator,         metrics,      door.keys(),          door.gate(),    name,
       PAGODA_VERSION, std::time(nullptr), flags.limits, flags.translate_chat, flags.log.texts};
   service.limits.ping_interval = milliseconds(flags.ping_interval);
   StopSignals signals;
-  ASSIGN_OR_RETURN(std::shared_ptr<const serve::Router> router, full_router(flags, service, server));
+  ASSIGN_OR_RETURN(std::shared_ptr<const serve::Router> router, full_router(flags, service, data, server));
   door.open(std::move(router));
   fmt::print(stderr, "serving {} on {}\n", name, server.url());
 
@@ -188,6 +200,9 @@ Verb add_serve(CLI::App& app) {
           "A key that clients must present; may be given several times. Without keys everybody is let in")
       ->envname("PAGODA_API_KEY");
   command->add_option("--api-key-file", flags->api_key_file, "A file with one key a line");
+  command->add_option("--data", flags->data,
+                      "Directory of what is kept between runs (glossaries, counts of characters); default: "
+                      "$XDG_DATA_HOME/pagoda, or ~/.local/share/pagoda");
   command
       ->add_option(
           "--cors-origin", flags->cors_origins,
@@ -230,7 +245,7 @@ Verb add_serve(CLI::App& app) {
       "The last message of a chat is a text to translate, whatever prompt the client wraps around it");
   command->add_option("--web-dir", flags->web_folder,
                       "Serve the page from this folder instead of the one in the program");
-  auto engine_flags = add_engine_flags(*command);
+  auto engine_flags = add_engine_flags(*command, /*positional=*/true);
   return [=] {
     const base::Status status = run(*flags, *engine_flags);
     return status.ok() ? 0 : fail(status);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/byte_size.h"
 #include "base/status.h"
 
 namespace pagoda::execute {
@@ -27,9 +28,7 @@ struct MemoryPlan {
 // MemAvailable of /proc/meminfo, or what the cgroup's memory.max leaves, whichever is less.
 std::size_t available_memory_bytes();
 
-// "4GiB", "512MiB", "2e9", "1073741824": bytes. Decimal units (GB, MB) are powers of ten.
-base::Result<std::size_t> parse_bytes(const std::string& text);
-// "3.60 GiB", "512.0 MiB"
-std::string format_bytes(std::size_t bytes);
+using base::format_bytes;
+using base::parse_bytes;
 
 }  // namespace pagoda::execute

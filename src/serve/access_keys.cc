@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/uuid/name_generator_sha1.hpp>
+#include <boost/uuid/uuid_io.hpp>
 #include <fstream>
 
 #include "serve/query.h"
@@ -30,6 +32,9 @@ base::Result<AccessKeys> AccessKeys::make(std::vector<std::string> keys) {
       return base::invalid("an API key holds white space or control characters");
   }
   AccessKeys made;
+  // Any namespace does, as long as it stays: data directories hold what comes out.
+  const boost::uuids::name_generator_sha1 name(boost::uuids::ns::oid());
+  for (const std::string& key : keys) made.fingerprints_.push_back(to_string(name("pagoda api key " + key)));
   made.keys_ = std::move(keys);
   return made;
 }

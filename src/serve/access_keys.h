@@ -26,9 +26,13 @@ class AccessKeys {
   // The client's number, from 1 (0 without keys); nothing for a key that is none of ours. Takes the same time
   // whatever is presented.
   std::optional<std::uint64_t> admit(std::string_view presented) const;
+  // Names the key of a client in what is kept between runs: the same for the same key wherever it stands
+  // among the others, and no way back to the key. "" for client 0.
+  const std::string& fingerprint(std::uint64_t client) const { return fingerprints_.at(client); }
 
  private:
   std::vector<std::string> keys_;
+  std::vector<std::string> fingerprints_{""};  // by client
 };
 
 // The key of a request, where clients of the dialects put it: Authorization ("Bearer k", "DeepL-Auth-Key k"

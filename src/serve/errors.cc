@@ -3,6 +3,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "text/utf8.h"
+
 namespace pagoda::serve {
 
 int http_status(base::Code code) {
@@ -53,10 +55,13 @@ std::string_view error_type(int status) {
 
 HttpResponse error_response(int status, std::string_view message) {
   const std::string_view type = error_type(status);
+  // It may repeat what a client sent; an answer is UTF-8 whatever that was.
+  std::string valid;
+  text::append_valid_utf8(valid, message);
   boost::json::object error;
   error["code"] = status;
   error["type"] = boost::json::string_view(type.data(), type.size());
-  error["message"] = boost::json::string_view(message.data(), message.size());
+  error["message"] = boost::json::string_view(valid.data(), valid.size());
   HttpResponse response;
   response.status = status;
   response.body = boost::json::serialize(boost::json::object{{"error", std::move(error)}});

@@ -18,7 +18,18 @@ bool sane_id(std::string_view id) {
   });
 }
 
-std::string fresh_id() { return fmt::format("{:016x}", random_u64()); }
+// The client's name for the request, or one of our own.
+void name(HttpRequest& request) {
+  const std::string_view id = request.header("X-Request-Id");
+  request.id = sane_id(id) ? std::string(id) : fmt::format("{:016x}", random_u64());
+}
+
+// The origin of a page that this server itself has sent, by whatever name it was reached.
+bool is_own_page(const HttpRequest& request) {
+  const std::string_view origin = request.header("Origin"), host = request.header("Host");
+  const std::size_t slashes = origin.find("://");
+  return slashes != std::string_view::npos && !host.empty() && origin.substr(slashes + 3) == host;
+}
 
 // Handlers report by HttpResponse; an exception is memory running out, or a library that throws.
 asio::awaitable<HttpResponse> guarded(const Route& route, const HttpRequest& request) {
@@ -38,8 +49,7 @@ void FrontDoor::open(std::shared_ptr<const Router> router) {
 }
 
 std::optional<HttpResponse> FrontDoor::enter(HttpRequest& request, Visit& visit) const {
-  const std::string_view id = request.header("X-Request-Id");
-  request.id = sane_id(id) ? std::string(id) : fresh_id();
+  name(request);
   {
     const std::lock_guard lock(mutex_);
     visit.router = router_;
@@ -48,6 +58,9 @@ std::optional<HttpResponse> FrontDoor::enter(HttpRequest& request, Visit& visit)
   visit.match = visit.router->find(request.method, request.path);
   const Router::Match& match = visit.match;
   if (request.method == "OPTIONS" && match.route == nullptr) {
+    // A browser that asks first shall get as far as the 503.
+    if (match.pattern.empty() && !visit.router->unavailable().empty())
+      return options_.cors.preflight(request, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     if (match.pattern.empty()) return error_response(404, "there is no " + request.path + " here");
     return options_.cors.preflight(request, match.allow + ", OPTIONS");
   }
@@ -72,7 +85,7 @@ std::optional<HttpResponse> FrontDoor::enter(HttpRequest& request, Visit& visit)
       return route.error(401, key.empty() ? "an API key is needed" : "the API key is not known here");
     request.client = client.value_or(0);
   }
-  if (route.socket && !options_.cors.allows(request.header("Origin")))
+  if (route.socket && !is_own_page(request) && !options_.cors.allows(request.header("Origin")))
     return route.error(403, "pages of this origin may not use the server");
   return std::nullopt;
 }
@@ -86,6 +99,13 @@ asio::awaitable<HttpResponse> FrontDoor::answer(HttpRequest& request, Visit& vis
                                        request.path + " is a WebSocket; the request asks for no upgrade");
   HttpResponse response = co_await guarded(*visit.match.route, request);
   co_return response;
+}
+
+HttpResponse FrontDoor::refuse(HttpRequest& request, int status, std::string_view message) const {
+  name(request);
+  HttpResponse response = error_response(status, message);
+  finish(request, response);
+  return response;
 }
 
 void FrontDoor::finish(const HttpRequest& request, HttpResponse& response) const {

@@ -47,6 +47,8 @@ class FrontDoor {
   std::optional<HttpResponse> enter(HttpRequest& request, Visit& visit) const;
   // enter(), and the route's handler.
   boost::asio::awaitable<HttpResponse> answer(HttpRequest& request, Visit& visit) const;
+  // Instead of answer() and finish(), for a request that could not be read whole.
+  HttpResponse refuse(HttpRequest& request, int status, std::string_view message) const;
   // Headers that every answer has.
   void finish(const HttpRequest& request, HttpResponse& response) const;
   // The answer is with the client, or the client is gone (status 499).

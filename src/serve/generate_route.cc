@@ -40,16 +40,17 @@ HttpResponse whole(const engine::Completion& completion, double seconds) {
 }
 
 // {"text": piece} ..., then what the whole answer has beside its text, then [DONE].
-asio::awaitable<void> write_events(EngineCalls& calls, std::chrono::milliseconds ping_interval,
+asio::awaitable<void> write_events(const Service& service, Trace& trace, EngineCalls& calls,
                                    std::chrono::steady_clock::time_point start, BodyWriter& writer) {
   while (true) {
-    std::optional<CallEvent> event = co_await calls.next(ping_interval);
+    std::optional<CallEvent> event = co_await calls.next(service.limits.ping_interval);
     const bool over = co_await cancelled();
     if (over) co_return;
     std::string bytes;
     if (!event) {
       bytes = sse_ping();
     } else {
+      if (service.keep_texts) trace.output += event->text;
       if (!event->text.empty())
         bytes = sse_event(R"({"text":)" + boost::json::serialize(boost::json::string(event->text)) + "}");
       if (event->finish == engine::FinishReason::kError) {
@@ -72,11 +73,13 @@ asio::awaitable<HttpResponse> answer(Service& service, const HttpRequest& http) 
   if (!prompt.ok()) co_return error_response(prompt.status());
   engine::Request request = std::move(parsed->request);
   request.prompt = std::move(prompt).value();
+  if (service.keep_texts) http.trace->input = parsed->prompt;
 
   const auto start = std::chrono::steady_clock::now();
   if (!parsed->stream) {
     const base::Result<engine::Completion> completion = co_await complete(service, http, std::move(request));
     if (!completion.ok()) co_return error_response(completion.status());
+    if (service.keep_texts) http.trace->output = completion->text;
     co_return whole(completion.value(), seconds_since(start));
   }
   auto calls = std::make_shared<EngineCalls>(service, http, co_await asio::this_coro::executor);
@@ -84,8 +87,8 @@ asio::awaitable<HttpResponse> answer(Service& service, const HttpRequest& http) 
   if (!call.ok()) co_return error_response(call.status());
   HttpResponse response;
   response.content_type = kEventStream;
-  response.stream = [calls, start, interval = service.limits.ping_interval](BodyWriter& writer) {
-    return write_events(*calls, interval, start, writer);
+  response.stream = [&service, trace = http.trace, calls, start](BodyWriter& writer) {
+    return write_events(service, *trace, *calls, start, writer);
   };
   co_return response;
 }

@@ -18,6 +18,7 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 // connection's strand.
 struct Trace {
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::uint64_t client = 0;   // whose key was in the body, where it is not in HttpRequest::client
   std::string finish;         // of the last answer
   std::string input, output;  // texts; written to the log only where --log-text asks for it
 };

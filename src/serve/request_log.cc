@@ -32,12 +32,15 @@ void RequestLog::answered(const HttpRequest& request, std::string_view route, in
 
 std::string RequestLog::line(const HttpRequest& request, std::string_view route, int status,
                              double seconds) const {
-  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
   const Trace& trace = *request.trace;
   // The route, not the path: a path may hold a key.
   std::string line = fmt::format(
-      R"({{"time":"{:%FT%T}Z","id":{},"client":{},"method":{},"route":{},"status":{},"seconds":{:.6f})", now,
-      quoted(request.id), request.client, quoted(request.method), quoted(route), status, seconds);
+      R"({{"time":"{:%FT%T}.{:03}Z","id":{},"client":{},"method":{},"route":{},"status":{},"seconds":{:.6f})",
+      second, (now - second).count(), quoted(request.id),
+      request.client != 0 ? request.client : request.trace->client, quoted(request.method), quoted(route),
+      status, seconds);
   if (!trace.finish.empty())
     line +=
         fmt::format(R"(,"prompt_tokens":{},"cached_tokens":{},"completion_tokens":{},"finish_reason":"{}")",

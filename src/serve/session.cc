@@ -99,12 +99,16 @@ Session::Session(asio::ip::tcp::socket socket, FrontDoor& door, const SessionLim
       door_(door),
       limits_(limits),
       deadline_(socket_),
+      farewell_(socket_.get_executor(), asio::steady_timer::time_point::max()),
       buffer_(kMaxBufferBytes) {}
 
 void Session::abort() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->aborted_ = true;
-    self->deadline_.arm(milliseconds(0), self);
+    if (self->websocket_)
+      self->farewell_.cancel();
+    else
+      self->deadline_.arm(milliseconds(0), self);
   });
 }
 
@@ -130,6 +134,7 @@ asio::awaitable<void> Session::run() {
 asio::awaitable<bool> Session::serve(Parser& parser) {
   const bool upgrade = beast::websocket::is_upgrade(parser.get());
   const bool chunked = parser.get().version() >= 11;
+  version_ = chunked ? 11 : 10;
   keep_alive_ = parser.get().keep_alive();
   HttpRequest request = to_request(parser.get());
   FrontDoor::Visit visit;
@@ -157,14 +162,23 @@ asio::awaitable<bool> Session::serve(Parser& parser) {
       co_return written;
     }
   }
-  co_await run_websocket(parser, request, visit.match.route->socket);
-  door_.left(request, visit, 101);
+  const bool accepted = co_await run_websocket(parser, request, visit.match.route->socket);
+  door_.left(request, visit, accepted ? 101 : 400);
   co_return false;
 }
 
 asio::awaitable<void> Session::refuse() {
-  co_await write(error_response(503, "too many connections"), /*keep_alive=*/false, /*head_only=*/false);
+  HttpRequest request;  // nothing was read of it
+  const std::string message = "too many connections";
+  co_await refuse(std::move(request), 503, message);
   co_await close_gently();
+}
+
+asio::awaitable<void> Session::refuse(HttpRequest request, int status, std::string message) {
+  FrontDoor::Visit visit;
+  HttpResponse response = door_.refuse(request, status, message);
+  co_await write(std::move(response), /*keep_alive=*/false, /*head_only=*/false);
+  door_.left(request, visit, status);
 }
 
 asio::awaitable<Session::Wake> Session::wait_for_request() {
@@ -194,7 +208,8 @@ asio::awaitable<bool> Session::read_request(Parser& parser) {
   if (status == 0) co_return false;
   const std::string message = status == 411 ? "the request has neither Content-Length nor chunks"
                                             : read_error_message(status, error, limits_);
-  co_await write(error_response(status, message), /*keep_alive=*/false, /*head_only=*/false);
+  HttpRequest request = to_request(parser.get());
+  co_await refuse(std::move(request), status, message);
   co_return false;
 }
 
@@ -236,7 +251,7 @@ asio::awaitable<void> Session::watch_for_end() {
 }
 
 asio::awaitable<bool> Session::write(HttpResponse response, bool keep_alive, bool head_only) {
-  http::response<http::string_body> message(static_cast<http::status>(response.status), 11);
+  http::response<http::string_body> message(static_cast<http::status>(response.status), version_);
   fill_header(response, keep_alive, message);
   if (response.status != 204 && response.status != 304) message.content_length(response.body.size());
   if (!head_only) message.body() = std::move(response.body);
@@ -249,7 +264,7 @@ asio::awaitable<bool> Session::write(HttpResponse response, bool keep_alive, boo
 
 asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_alive, bool chunked) {
   using namespace asio::experimental::awaitable_operators;
-  http::response<http::empty_body> message(static_cast<http::status>(response.status), chunked ? 11 : 10);
+  http::response<http::empty_body> message(static_cast<http::status>(response.status), version_);
   fill_header(response, keep_alive, message);
   message.set(http::field::cache_control, "no-cache");
   message.chunked(chunked);  // without: the body ends with the connection
@@ -260,6 +275,7 @@ asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_ali
   if (error) co_return false;
 
   StreamWriter writer(socket_, chunked, [this](bool begin) {
+    if (aborted_) return;  // abort() has set a deadline that must not be put off
     begin ? deadline_.arm(limits_.idle_timeout, weak_from_this()) : deadline_.disarm();
   });
   std::variant<bool, std::monostate> first =
@@ -269,16 +285,28 @@ asio::awaitable<bool> Session::write_stream(HttpResponse response, bool keep_ali
   co_return complete;
 }
 
-asio::awaitable<void> Session::run_websocket(Parser& parser, const HttpRequest& request,
+asio::awaitable<bool> Session::run_websocket(Parser& parser, const HttpRequest& request,
                                              const SocketHandler& handler) {
   WebSocketMessages messages(socket_, limits_);
   const bool accepted = co_await messages.accept(parser.get(), buffer_);
-  if (!accepted) co_return;
-  co_await guarded_socket(handler, request, messages);
-  // An aborted connection gets a moment to say goodbye.
-  deadline_.arm(kLingerTime / 10, weak_from_this());
-  co_await messages.close(door_.gate().closed());
+  if (!accepted) co_return false;
+  bool over = false;
+  const auto converse = [&]() -> asio::awaitable<void> {
+    co_await guarded_socket(handler, request, messages);
+    over = true;
+    farewell_.cancel();
+  };
+  // The close frame is said beside the handler, whose reading ends when the client answers it: cancelling
+  // that reading would break the stream, and nothing more could be said.
+  const auto say_goodbye = [&]() -> asio::awaitable<void> {
+    if (!aborted_ && !over) co_await farewell_.async_wait(kQuietly);
+    deadline_.arm(kLingerTime / 10, weak_from_this());
+    co_await messages.close(door_.gate().closed());
+  };
+  using namespace asio::experimental::awaitable_operators;
+  co_await (converse() && say_goodbye());
   deadline_.disarm();
+  co_return true;
 }
 
 // Closing with unread bytes makes the system send a reset, and that can destroy an answer on its way ("the

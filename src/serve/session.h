@@ -37,7 +37,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> run();
   // Instead of run(): says that there are too many connections, and closes.
   boost::asio::awaitable<void> refuse();
-  // Any thread: cancels the handler that runs and ends the connection.
+  // Any thread: cancels the handler that runs and ends the connection; a WebSocket is closed with a word.
   void abort();
   bool is_websocket() const { return websocket_; }
 
@@ -58,17 +58,21 @@ class Session : public std::enable_shared_from_this<Session> {
   // False if the client did not take it.
   boost::asio::awaitable<bool> write(HttpResponse response, bool keep_alive, bool head_only);
   boost::asio::awaitable<bool> write_stream(HttpResponse response, bool keep_alive, bool chunked);
-  // Takes the connection over, to its end.
-  boost::asio::awaitable<void> run_websocket(Parser& parser, const HttpRequest& request,
+  // Takes the connection over, to its end. False: the handshake failed, and the client was told.
+  boost::asio::awaitable<bool> run_websocket(Parser& parser, const HttpRequest& request,
                                              const SocketHandler& handler);
+  // Says why a request that is not whole, or of one connection too many, has no answer.
+  boost::asio::awaitable<void> refuse(HttpRequest request, int status, std::string message);
   boost::asio::awaitable<void> close_gently();
 
   boost::asio::ip::tcp::socket socket_;
   FrontDoor& door_;
   const SessionLimits limits_;
   Deadline deadline_;
+  boost::asio::steady_timer farewell_;  // cancelled when a WebSocket is to end
   boost::beast::flat_buffer buffer_;
   bool aborted_ = false;
+  unsigned version_ = 11;   // of the request that is being answered: HTTP/1.1
   bool keep_alive_ = true;  // after the request that is being answered
   std::atomic<bool> websocket_ = false;
 };

@@ -52,36 +52,58 @@ base::Result<TranslationJobs::JobId> TranslationJobs::add(TextJob text) {
     job.result.confidence = detection.confidence;
   }
   const bool nothing_to_do = sure && text.from == text.to;
-  const translate::OfficialSampling sampling = text.sampling.value_or(service_.translator.options().sampling);
-  const std::uint64_t seed = text.seed.value_or(service_.translator.options().seed);
+  std::size_t longest = 0;
   for (translate::Segment& segment : translate::split_segments(text.text)) {
     Piece piece;
-    piece.task.source = segment.source;
-    piece.task.from = text.from;
-    piece.task.to = text.to;
-    piece.task.context = text.context;
-    piece.task.formatted = text.formatted;
-    if (text.glossary) piece.task.terms = text.glossary->matches(segment.source);
     piece.segment = std::move(segment);
     if (nothing_to_do) {
-      piece.settled = Translation{.text = piece.task.source};
-    } else if (translate::Translator::needs_model(piece.task)) {
-      // A text without room is known now, not when half of it is translated.
-      ASSIGN_OR_RETURN(piece.request, service_.translator.request(piece.task, sampling, seed));
-      ++job.unsettled;
-    } else {
+      piece.settled = Translation{.text = piece.segment.source};
+      piece.segment.sentence = false;  // what stands between sentences stays too
+    } else if (piece.segment.source.empty()) {
       piece.settled = Translation{};
+    } else {
+      if (text.glossary) piece.terms = text.glossary->matches(piece.segment.source);
+      if (job.unsettled == 0 || piece.segment.source.size() > job.pieces[longest].segment.source.size())
+        longest = job.pieces.size();
+      ++job.unsettled;
     }
     job.pieces.push_back(std::move(piece));
   }
+  text.text = std::string();  // the segments have it
   job.text = std::move(text);
+  if (job.unsettled > 0 && !surely_fits(job, job.pieces[longest])) {
+    // A text without room is known now, not when half of it is translated.
+    ASSIGN_OR_RETURN(engine::Request request, request_of(job, job.pieces[longest]));
+    job.pieces[longest].request = std::make_unique<engine::Request>(std::move(request));
+  }
   const JobId id = next_id_++;
   for (std::size_t i = 0; i < job.pieces.size(); ++i)
     if (!job.pieces[i].settled) to_submit_.push_back({id, i});
   const bool over = job.unsettled == 0;
   jobs_.emplace(id, std::move(job));
-  if (over) tell(id);
+  if (over) without_work_.push_back(id);
   return id;
+}
+
+translate::Task TranslationJobs::task_of(const Job& job, const Piece& piece) {
+  return {piece.segment.source, job.text.from, job.text.to,
+          job.text.context,     piece.terms,   job.text.formatted};
+}
+
+bool TranslationJobs::surely_fits(const Job& job, const Piece& piece) const {
+  // No token is shorter than a byte, the answer gets at least as many as the source, and no wording of a
+  // prompt is as long as this.
+  constexpr std::size_t kWordingBytes = 1024;
+  std::size_t bytes = kWordingBytes + 2 * piece.segment.source.size() + job.text.context.size();
+  for (const translate::Term& term : piece.terms) bytes += term.source.size() + term.target.size() + 8;
+  return bytes <= static_cast<std::size_t>(service_.engine.limits().max_model_len);
+}
+
+base::Result<engine::Request> TranslationJobs::request_of(const Job& job, const Piece& piece) const {
+  const translate::Translator& translator = service_.translator;
+  const translate::OfficialSampling sampling =
+      piece.first ? translator.retry_sampling() : job.text.sampling.value_or(translator.options().sampling);
+  return translator.request(task_of(job, piece), sampling, job.text.seed.value_or(translator.options().seed));
 }
 
 std::size_t TranslationJobs::window() const {
@@ -94,6 +116,8 @@ std::size_t TranslationJobs::window() const {
 }
 
 void TranslationJobs::supply() {
+  for (; !without_work_.empty(); without_work_.pop_front())
+    if (jobs_.contains(without_work_.front())) tell(without_work_.front());
   queue_full_ = false;
   while (!to_submit_.empty() && calls_.live() < window()) {
     const Place place = to_submit_.front();
@@ -102,11 +126,21 @@ void TranslationJobs::supply() {
       to_submit_.pop_front();
       continue;
     }
-    const Piece& piece = found->second.pieces[place.piece];
+    const Job& job = found->second;
+    Piece& piece = found->second.pieces[place.piece];
+    if (!piece.request) {
+      base::Result<engine::Request> request = request_of(job, piece);
+      if (!request.ok()) {
+        to_submit_.pop_front();
+        fail(place.job, request.status());
+        continue;
+      }
+      piece.request = std::make_unique<engine::Request>(std::move(request).value());
+    }
     // A formatted answer is not shown before its tags are verified, a second one not before it has won.
-    const bool hidden = piece.task.formatted || piece.first;
+    const bool hidden = job.text.formatted || piece.first;
     const base::Result<CallId> call =
-        calls_.submit(piece.request, hidden ? EngineCalls::Deltas::kAtEnd : deltas_);
+        calls_.submit(*piece.request, hidden ? EngineCalls::Deltas::kAtEnd : deltas_);
     if (!call.ok() && call.status().code() == base::Code::kResourceExhausted && accepted_) {
       queue_full_ = true;
       return;
@@ -117,6 +151,7 @@ void TranslationJobs::supply() {
       continue;
     }
     accepted_ = true;
+    piece.request.reset();
     running_.emplace(call.value(), place);
   }
 }
@@ -138,17 +173,12 @@ void TranslationJobs::take(CallEvent event) {
     completion.text = piece.first ? std::move(event.text) : piece.partial;
     completion.finish = *event.finish;
     completion.error = std::move(event.error);
-    base::Result<Translation> answer = service_.translator.accept(piece.task, completion);
+    base::Result<Translation> answer = service_.translator.accept(task_of(job, piece), completion);
     if (!answer.ok()) return fail(place.job, answer.status());
     if (piece.first) {
       settle(job, piece, translate::Translator::choose(std::move(*piece.first), std::move(answer).value()));
     } else if (service_.translator.worth_retry(answer.value())) {
       piece.first = std::move(answer).value();
-      const translate::Translator& translator = service_.translator;
-      base::Result<engine::Request> again =
-          translator.request(piece.task, translator.retry_sampling(), piece.request.sampling.seed);
-      if (!again.ok()) return fail(place.job, again.status());
-      piece.request = std::move(again).value();
       to_submit_.push_front(place);
     } else {
       settle(job, piece, std::move(answer).value());
@@ -183,7 +213,7 @@ void TranslationJobs::tell(JobId id) {
   if (!over) {
     const Piece& piece = job.pieces[job.first_open];
     open = piece.segment.leading;
-    if (!piece.task.formatted)
+    if (!job.text.formatted)
       open += piece.first ? std::string_view(piece.first->text) : translate::trim(piece.partial);
   }
   const std::string text = closed + open;  // behind settled_text, where the client has `shown`
@@ -216,17 +246,27 @@ void TranslationJobs::cancel(JobId id) {
   if (jobs_.contains(id)) fail(id, base::error(base::Code::kCancelled, "the translation was cancelled"));
 }
 
+void TranslationJobs::wake() {
+  woken_ = true;
+  calls_.wake();
+}
+
 asio::awaitable<std::optional<TranslationJobs::Change>> TranslationJobs::next(
     std::chrono::milliseconds patience) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point deadline = Clock::now() + patience;
   supply();
   while (changes_.empty()) {
-    std::optional<CallEvent> event =
-        co_await calls_.next(queue_full_ ? std::min(patience, kQueuePause) : patience);
+    const auto left = std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()),
+                               std::chrono::milliseconds(0));
+    std::optional<CallEvent> event = co_await calls_.next(queue_full_ ? std::min(left, kQueuePause) : left);
     if (event) take(std::move(*event));
-    const bool waited_for_queue = queue_full_;
     supply();
     const bool over = co_await cancelled();
-    if (over || (!event && !waited_for_queue && changes_.empty())) co_return std::nullopt;
+    if (over) co_return std::nullopt;
+    // While the queue is full the wait ends more often than the caller's.
+    if (!event && changes_.empty() && (std::exchange(woken_, false) || Clock::now() >= deadline))
+      co_return std::nullopt;
   }
   Change change = std::move(changes_.front());
   changes_.pop_front();
@@ -240,9 +280,10 @@ asio::awaitable<base::Result<std::vector<TextResult>>> translate_texts(Service& 
     co_return base::invalid("the request has {} texts, the limit is {}", texts.size(),
                             service.limits.max_texts);
   std::size_t bytes = 0;
-  for (const TextJob& text : texts) bytes += text.text.size();
+  for (const TextJob& text : texts) bytes += text.text.size() + text.context.size();
   if (bytes > service.limits.max_text_bytes)
-    co_return base::invalid("the texts have {} bytes, the limit is {}", bytes, service.limits.max_text_bytes);
+    co_return base::invalid("the texts with their contexts have {} bytes, the limit is {}", bytes,
+                            service.limits.max_text_bytes);
   TranslationJobs jobs(service, http, co_await asio::this_coro::executor, EngineCalls::Deltas::kAtEnd);
   std::vector<TextResult> results(texts.size());
   for (TextJob& text : texts) {

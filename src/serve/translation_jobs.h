@@ -59,9 +59,11 @@ class TranslationJobs {
   TranslationJobs(Service& service, const HttpRequest& http, boost::asio::any_io_executor strand,
                   EngineCalls::Deltas deltas);
 
-  // kInvalidArgument for a text that is not UTF-8 or has no room in the model. Nothing is sent yet.
+  // kInvalidArgument for a text that is not UTF-8 or has no room in the model. Nothing is sent yet, and
+  // prompts are made when their turn comes (the longest here, where it may not fit): a text may have as many
+  // lines as bytes.
   base::Result<JobId> add(TextJob job);
-  // What add() found out about the source.
+  // What add() found out about the source. Until next() is called.
   const TextResult& about(JobId job) const { return jobs_.at(job).result; }
 
   // The next change of any job. Nothing: as with EngineCalls::next. Keeps the engine supplied meanwhile, with
@@ -69,7 +71,7 @@ class TranslationJobs {
   // client has ever been accepted the first job fails with kResourceExhausted instead.
   boost::asio::awaitable<std::optional<Change>> next(
       std::chrono::milliseconds patience = EngineCalls::kForever);
-  void wake() { calls_.wake(); }
+  void wake();
   // Its last change says kCancelled.
   void cancel(JobId job);
   bool idle() const { return jobs_.empty(); }
@@ -78,14 +80,14 @@ class TranslationJobs {
  private:
   struct Piece {  // a segment on its way
     translate::Segment segment;
-    translate::Task task;
-    engine::Request request;
+    std::vector<translate::Term> terms;
+    std::unique_ptr<engine::Request> request;       // to be submitted; null before it is its turn, and after
     std::string partial;                            // the answer so far
     std::optional<translate::Translation> first;    // answered, and asked again
     std::optional<translate::Translation> settled;  // the translation
   };
   struct Job {
-    TextJob text;
+    TextJob text;  // its `text` is in the pieces
     TextResult result;
     std::vector<Piece> pieces;
     std::size_t unsettled = 0;
@@ -98,9 +100,15 @@ class TranslationJobs {
     std::size_t piece;
   };
 
+  static translate::Task task_of(const Job& job, const Piece& piece);
+  // Without asking the tokenizer; false: it may fit, or not.
+  bool surely_fits(const Job& job, const Piece& piece) const;
+  base::Result<engine::Request> request_of(const Job& job, const Piece& piece) const;
+
   // How many requests this client may have in the engine: a whole batch if it is alone, a few if it is not.
   std::size_t window() const;
-  // Submits as much as fits. A job that the engine refuses is put into `changes_`.
+  // Submits as much as fits. A job that the engine refuses, or that has nothing to ask, is put into
+  // `changes_`.
   void supply();
   void take(CallEvent event);
   void settle(Job& job, Piece& piece, translate::Translation translation);
@@ -115,11 +123,14 @@ class TranslationJobs {
   const EngineCalls::Deltas deltas_;
   JobId next_id_ = 0;
   std::map<JobId, Job> jobs_;
+  std::deque<JobId>
+      without_work_;  // over when they came; next() tells, so that about() knows them until then
   std::deque<Place> to_submit_;
   std::map<CallId, Place> running_;
   std::deque<Change> changes_;
   bool accepted_ = false;    // the engine took something of this client
   bool queue_full_ = false;  // at the last try
+  bool woken_ = false;       // by wake(), and next() has not ended for it
 };
 
 // All texts, to their ends, in order. Texts longer together than the limits are kInvalidArgument.

@@ -15,6 +15,7 @@
 #include "serve/json_body.h"
 #include "serve/text_request.h"
 #include "serve/translation_jobs.h"
+#include "text/utf8.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;
@@ -38,28 +39,28 @@ std::string error_message(std::string_view id, int status, std::string_view text
   return message("error", id, fmt::format(",{}", std::string_view(body).substr(1, body.size() - 2)));
 }
 
-struct Translate {
-  std::string id;
-  TextJob job;
-};
+// The beginning of what a client sent, for a message.
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kShown = 40;
+  if (text.size() <= kShown) return std::string(text);
+  return std::string(text.substr(0, text::valid_utf8_prefix(text.substr(0, kShown)))) + "...";
+}
 
-base::Result<Translate> parse_translate(const json::object& object,
-                                        const translate::OfficialSampling& defaults) {
+base::Result<TextJob> parse_translate(const json::object& object,
+                                      const translate::OfficialSampling& defaults) {
   const JsonFields fields(object);
-  Translate parsed;
+  TextJob job;
   std::string from, to;
-  RETURN_IF_ERROR(fields.read("id", &parsed.id));
-  if (parsed.id.size() > kMaxIdBytes) return base::invalid("id is longer than {} bytes", kMaxIdBytes);
   if (!fields.has("text")) return base::invalid("text is missing");
-  RETURN_IF_ERROR(fields.read("text", &parsed.job.text));
+  RETURN_IF_ERROR(fields.read("text", &job.text));
   RETURN_IF_ERROR(fields.read("from", &from));
   RETURN_IF_ERROR(fields.read("to", &to));
-  RETURN_IF_ERROR(set_languages(from, to, parsed.job));
-  RETURN_IF_ERROR(fields.read("context", &parsed.job.context));
-  RETURN_IF_ERROR(fields.read("formatted", &parsed.job.formatted));
-  RETURN_IF_ERROR(fields.read("seed", &parsed.job.seed));
+  RETURN_IF_ERROR(set_languages(from, to, job));
+  RETURN_IF_ERROR(fields.read("context", &job.context));
+  RETURN_IF_ERROR(fields.read("formatted", &job.formatted));
+  RETURN_IF_ERROR(fields.read("seed", &job.seed));
   if (fields.has("glossary")) {
-    ASSIGN_OR_RETURN(parsed.job.glossary, parse_terms(object.at("glossary")));
+    ASSIGN_OR_RETURN(job.glossary, parse_terms(object.at("glossary")));
   }
   if (fields.has("temperature")) {
     float temperature = 0;
@@ -69,9 +70,9 @@ base::Result<Translate> parse_translate(const json::object& object,
     execute::Sampling check;
     check.temperature = temperature;
     RETURN_IF_ERROR(execute::check_sampling(check));
-    parsed.job.sampling = sampling;
+    job.sampling = sampling;
   }
-  return parsed;
+  return job;
 }
 
 // One socket: what it asks for goes into jobs, what they say goes out.
@@ -92,6 +93,7 @@ class Conversation {
  private:
   struct Running {
     std::string id;
+    std::size_t bytes = 0;
     Clock::time_point start = Clock::now();
     std::optional<Clock::time_point> first{};
   };
@@ -120,13 +122,18 @@ class Conversation {
     base::Status status = fields.read("type", &type);
     if (status.ok()) status = fields.read("id", &id);
     if (!status.ok()) return say(error_message("", 400, status.message()));
+    // What waits for the client to read must not be as large as what it sent.
+    if (id.size() > kMaxIdBytes)
+      return say(error_message("", 400, fmt::format("id is longer than {} bytes", kMaxIdBytes)));
     if (type == "ping") return say(R"({"type":"pong"})");
     if (type == "translate") return translate(id, *object);
     if (type == "cancel") return cancel(id);
-    say(error_message(id, 400, "type is \"" + type + "\", it must be translate, cancel or ping"));
+    say(error_message(id, 400, "type is \"" + shortened(type) + "\", it must be translate, cancel or ping"));
   }
 
   void translate(const std::string& id, const json::object& object) {
+    // Taken before the gate is looked at, as for a request: whoever closes it then waits for this one.
+    if (!pass_) pass_ = std::make_unique<DrainGate::Pass>(service_.gate);
     if (service_.gate.closed()) return say(error_message(id, 503, "the server is shutting down"));
     if (running_.size() >= kMaxTranslations)
       return say(error_message(
@@ -134,14 +141,23 @@ class Conversation {
     if (ids_.contains(id)) return say(error_message(id, 400, "a translation with this id is running"));
     translate::OfficialSampling defaults =
         translate::official_sampling(service_.engine.chat_template().family());
-    base::Result<Translate> parsed = parse_translate(object, defaults);
+    base::Result<TextJob> parsed = parse_translate(object, defaults);
     if (!parsed.ok())
       return say(error_message(id, http_status(parsed.status().code()), parsed.status().message()));
-    if (service_.keep_texts) trace_->input += parsed->job.text + "\n";
-    const base::Result<TranslationJobs::JobId> job = jobs_.add(std::move(parsed->job));
+    const std::size_t bytes = parsed->text.size() + parsed->context.size();
+    const std::size_t limit = service_.limits.max_text_bytes;
+    if (bytes > limit)
+      return say(error_message(id, 400,
+                               fmt::format("text and context have {} bytes, the limit is {}", bytes, limit)));
+    if (bytes_ + bytes > limit)
+      return say(error_message(
+          id, 429,
+          fmt::format("texts of {} bytes are running on this socket, the limit is {}", bytes_, limit)));
+    if (service_.keep_texts) trace_->input += parsed->text + "\n";
+    const base::Result<TranslationJobs::JobId> job = jobs_.add(std::move(parsed).value());
     if (!job.ok()) return say(error_message(id, http_status(job.status().code()), job.status().message()));
-    if (!pass_) pass_ = std::make_unique<DrainGate::Pass>(service_.gate);
-    running_.emplace(job.value(), Running{id});
+    running_.emplace(job.value(), Running{id, bytes});
+    bytes_ += bytes;
     ids_.emplace(id, job.value());
     const TextResult& about = jobs_.about(job.value());
     say(message("start", id,
@@ -185,6 +201,7 @@ class Conversation {
     }
     if (!change.result && change.failed.ok()) return;
     ids_.erase(id);
+    bytes_ -= running.bytes;
     running_.erase(change.job);
   }
 
@@ -218,6 +235,7 @@ class Conversation {
   TranslationJobs jobs_;
   std::map<TranslationJobs::JobId, Running> running_;
   std::map<std::string, TranslationJobs::JobId> ids_;
+  std::size_t bytes_ = 0;  // of the texts and contexts in `running_`
   std::deque<std::string> outbox_;
   std::unique_ptr<DrainGate::Pass> pass_;  // while something is translated or not yet told
 };

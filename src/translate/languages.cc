@@ -217,14 +217,20 @@ base::Status unknown_language(std::string_view text, const std::string& folded) 
 
 std::span<const Language> languages() { return kLanguages; }
 
-base::Result<const Language*> find_language(std::string_view text) {
+const Language* known_language(std::string_view text) {
   std::string folded = fold_name(text);
   const auto exact = spellings().find(folded);
   if (exact != spellings().end()) return exact->second;
   std::replace(folded.begin(), folded.end(), '_', '-');
   const auto dashed = spellings().find(folded);
   if (dashed != spellings().end()) return dashed->second;
-  if (const Language* tagged = find_by_tag(folded)) return tagged;
+  return find_by_tag(folded);
+}
+
+base::Result<const Language*> find_language(std::string_view text) {
+  if (const Language* known = known_language(text)) return known;
+  std::string folded = fold_name(text);
+  std::replace(folded.begin(), folded.end(), '_', '-');
   return unknown_language(text, folded);
 }
 

@@ -32,6 +32,8 @@ std::span<const Language> languages();
 // code or name (English, Chinese or its own). kInvalidArgument, naming the text and the nearest known name,
 // if there is none.
 base::Result<const Language*> find_language(std::string_view text);
+// The same for those who try many texts: null if there is none.
+const Language* known_language(std::string_view text);
 
 // Clients ask for detection with "auto", "detect", "auto-detect" or nothing.
 bool means_auto(std::string_view text);

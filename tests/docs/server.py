@@ -14,8 +14,10 @@ class Server:
 
     def __init__(self, program: str, root: str, *flags: str):
         self._log = tempfile.NamedTemporaryFile(prefix="pagoda-", suffix=".log")
+        self._data = tempfile.TemporaryDirectory(prefix="pagoda-")
         model = str(pathlib.Path(root) / "models" / "nano")
-        command = [program, "serve", "--model", model, "--port", "0", "--kv-cache-memory", "64MiB", *flags]
+        command = [program, "serve", "--model", model, "--port", "0", "--kv-cache-memory", "64MiB", "--data",
+                   self._data.name, *flags]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         self.port = self._wait_for_port()
 

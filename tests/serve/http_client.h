@@ -11,6 +11,7 @@
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,11 @@ struct Reply {
 
 class HttpClient {
  public:
-  explicit HttpClient(std::uint16_t port) : socket_(io_) {
+  // `receive_bytes`: what the system takes for a client that does not read; 0: its own choice.
+  explicit HttpClient(std::uint16_t port, int receive_bytes = 0) : socket_(io_) {
+    socket_.open(boost::asio::ip::tcp::v4(), error_);
+    if (receive_bytes > 0)
+      socket_.set_option(boost::asio::socket_base::receive_buffer_size(receive_bytes), error_);
     socket_.connect({boost::asio::ip::address_v4::loopback(), port}, error_);
   }
   bool connected() const { return !error_; }
@@ -43,15 +48,46 @@ class HttpClient {
     const std::size_t field = reply.head.find("Content-Length: ");
     const std::size_t length = field == std::string::npos ? 0 : std::stoul(reply.head.substr(field + 16));
     if (head_only) return reply;
+    if (reply.has("Transfer-Encoding: chunked")) {
+      while (const std::optional<std::string> chunk = next_chunk()) reply.body += *chunk;
+      return reply;
+    }
     if (buffer_.size() < length)
       boost::asio::read(socket_, buffer_, boost::asio::transfer_exactly(length - buffer_.size()), error);
     reply.body = take(std::min(length, buffer_.size()));
     return reply;
   }
-  Reply request(const std::string& method, const std::string& path, const std::string& body = "") {
-    send(method + " " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + body);
+  // The next chunk of a body whose head receive(true) has read; nothing after the last one, or where the
+  // connection ended before it (then ended_early()).
+  std::optional<std::string> next_chunk() {
+    boost::system::error_code error;
+    const std::size_t line = boost::asio::read_until(socket_, buffer_, "\r\n", error);
+    const std::size_t length = error ? 0 : std::stoul(take(line), nullptr, 16);
+    if (!error && buffer_.size() < length + 2)
+      boost::asio::read(socket_, buffer_, boost::asio::transfer_exactly(length + 2 - buffer_.size()), error);
+    ended_early_ = static_cast<bool>(error);
+    if (error) return std::nullopt;
+    std::string chunk = take(length);
+    take(2);
+    return length == 0 ? std::nullopt : std::optional(std::move(chunk));
+  }
+  bool ended_early() const { return ended_early_; }
+  // All that comes until the server closes.
+  std::string rest() {
+    boost::system::error_code error;
+    boost::asio::read(socket_, buffer_, error);
+    return take(buffer_.size());
+  }
+  Reply request(const std::string& method, const std::string& path, const std::string& body = "",
+                const std::string& headers = "") {
+    send(message(method, path, body, headers));
     return receive(method == "HEAD");
+  }
+  // `headers`: whole lines, with their ends.
+  static std::string message(const std::string& method, const std::string& path, const std::string& body = "",
+                             const std::string& headers = "") {
+    return method + " " + path + " HTTP/1.1\r\nHost: test\r\n" + headers +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   Reply generate(const std::string& body) { return request("POST", "/generate", body); }
   // True when the server has closed the connection (waits for it).
@@ -75,6 +111,7 @@ class HttpClient {
   boost::asio::ip::tcp::socket socket_;
   boost::system::error_code error_;
   boost::asio::streambuf buffer_;
+  bool ended_early_ = false;
 };
 
 }  // namespace pagoda::serve

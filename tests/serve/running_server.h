@@ -11,8 +11,10 @@
 
 #include "engine/engine.h"
 #include "kernels/ops.h"
+#include "serve/dialects.h"
 #include "serve/generate_route.h"
 #include "serve/http_server.h"
+#include "serve/openai_routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
 
@@ -65,23 +67,27 @@ struct RunningOptions {
   ServiceLimits limits;
   std::int32_t max_waiting = 1024;
   bool translate_chat = false;
+  translate::TranslatorOptions translator;
 };
 
 class RunningServer {
  public:
   explicit RunningServer(RunningOptions options = {})
       : engine_(random_engine(options.max_waiting)),
-        translator_(*engine_, {}),
+        translator_(*engine_, options.translator),
         metrics_("tiny"),
-        door_(std::move(options.door), metrics_),
-        service_{*engine_, translator_, metrics_,      door_.keys(),   door_.gate(),
-                 "tiny",   "0.0.0",     1'700'000'000, options.limits, options.translate_chat} {
+        door_(options.door, metrics_),
+        service_{
+            *engine_, translator_,   metrics_,       door_.keys(),           door_.gate(),          "tiny",
+            "0.0.0",  1'700'000'000, options.limits, options.translate_chat, options.door.log.texts} {
     options.server.port = 0;
     server_ = std::make_unique<HttpServer>(options.server, door_);
     auto router = std::make_shared<Router>();
     add_probe_routes(*router, service_, [this] { return server_->connections(); });
     add_generate_route(*router, service_);
+    add_openai_routes(*router, service_);
     add_websocket_route(*router, service_);
+    add_dialect_routes(*router, service_, data_);
     door_.open(std::move(router));
     base::Status status = server_->bind();
     if (status.ok()) status = server_->start();
@@ -93,6 +99,7 @@ class RunningServer {
   }
   HttpServer& server() { return *server_; }
   engine::Engine& engine() { return *engine_; }
+  Service& service() { return service_; }
   std::size_t connections() const { return server_->connections().http + server_->connections().websocket; }
   std::uint16_t port() const { return server_->port(); }
   bool idle() const {
@@ -106,6 +113,7 @@ class RunningServer {
   Metrics metrics_;
   FrontDoor door_;
   Service service_;
+  ClientData data_{Database::in_memory().value()};
   std::unique_ptr<HttpServer> server_;
 };
 

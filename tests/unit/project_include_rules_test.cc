@@ -27,6 +27,7 @@ using ::testing::HasSubstr;
 const std::vector<std::pair<std::string, std::set<std::string>>>& arrows() {
   static const std::vector<std::pair<std::string, std::set<std::string>>> table = {
       {"base", {}},
+      {"hub", {"base"}},
       {"tensor", {"base"}},
       {"text", {"base"}},
       {"cache", {"base"}},
@@ -45,7 +46,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>>& arrows() {
       {"load", {"base"}},
       {"cli",
        {"base", "tensor", "text", "cache", "schedule", "checkpoint", "kernels", "model", "quantize",
-        "execute", "engine", "translate", "serve", "load"}},
+        "execute", "engine", "translate", "serve", "hub", "load"}},
   };
   return table;
 }
