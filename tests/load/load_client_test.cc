@@ -46,19 +46,19 @@ TEST(LoadClient, TimesAStreamWithKnownDelays) {
     co_await exchange.sleep(40);
     co_await exchange.write(generate_end(7, 4));
   });
-  const Outcome outcome = send_to(server);
-  ASSERT_TRUE(outcome.ok()) << outcome.error;
-  // Late by whatever else the machine does, never early.
-  EXPECT_GE(outcome.first_text_s, 0.060);
-  EXPECT_LT(outcome.first_text_s, 0.110);
-  ASSERT_EQ(outcome.gaps_s.size(), 2u);
-  EXPECT_GE(outcome.gaps_s[0] + outcome.gaps_s[1], 0.055);
-  EXPECT_GE(outcome.end_s, 0.160);
-  EXPECT_LT(outcome.end_s, 0.300);
-  EXPECT_EQ(outcome.pieces, 3);
-  ASSERT_TRUE(outcome.usage);
-  EXPECT_EQ(outcome.usage->prompt, 7);
-  EXPECT_EQ(outcome.usage->completion, 4);
+  EXPECT_TRUE(once_in_ten([&] {
+    const Outcome outcome = send_to(server);
+    EXPECT_TRUE(outcome.ok()) << outcome.error;
+    EXPECT_EQ(outcome.pieces, 3);
+    EXPECT_EQ(outcome.gaps_s.size(), 2u);
+    EXPECT_EQ(outcome.usage.value_or(TokenCounts{}).prompt, 7);
+    EXPECT_EQ(outcome.usage.value_or(TokenCounts{}).completion, 4);
+    // Late by whatever else the machine does, never early.
+    EXPECT_GE(outcome.first_text_s, 0.060);
+    EXPECT_GE(outcome.end_s, 0.160);
+    return outcome.first_text_s < 0.085 && outcome.gaps_s.at(0) > 0.020 && outcome.gaps_s.at(0) < 0.045 &&
+           outcome.gaps_s.at(1) > 0.020 && outcome.end_s < 0.200;
+  }));
 }
 
 TEST(LoadClient, SpeaksCompletions) {

@@ -15,7 +15,6 @@ namespace pagoda::load {
 namespace {
 
 namespace asio = boost::asio;
-using ::testing::ElementsAre;
 using Exchange = StandInServer::Exchange;
 
 asio::awaitable<void> answer_slowly(Exchange& exchange) {
@@ -44,55 +43,71 @@ RunOptions at_once(std::size_t count) {
   return options;
 }
 
+// Answers in waves: nobody before `at_once` requests are there. A client that sends fewer times out.
+StandInServer::Handler answer_in_waves(int at_once) {
+  return [at_once](Exchange& exchange) -> asio::awaitable<void> {
+    const int needed = (exchange.number / at_once + 1) * at_once;
+    while (exchange.server.requests() < needed) co_await exchange.sleep(1);
+    co_await answer_slowly(exchange);
+  };
+}
+
 TEST(LoadRun, SendsEverythingAtOnce) {
-  StandInServer server(answer_slowly);
+  StandInServer server(answer_in_waves(16));
   const auto client = client_for(server);
-  const auto prompts = numbered(16);
-  const RunResult result = run(*client, prompts, at_once(16));
+  const RunResult result = run(*client, numbered(16), at_once(16));
   ASSERT_EQ(result.outcomes.size(), 16u);
   for (const Outcome& outcome : result.outcomes) EXPECT_TRUE(outcome.ok()) << outcome.error;
-  EXPECT_EQ(server.most_at_once(), 16);
-  EXPECT_LT(result.seconds, 0.25);  // 0.32 one after another
 }
 
 TEST(LoadRun, NeverExceedsTheConcurrencyAndKeepsTheConnections) {
-  StandInServer server(answer_slowly);
+  StandInServer server(answer_in_waves(4));
   const auto client = client_for(server);
-  const auto prompts = numbered(20);
   RunOptions options = at_once(20);
   options.max_concurrency = 4;
   std::vector<std::size_t> over;
   options.done = [&](std::size_t count) { over.push_back(count); };
-  const RunResult result = run(*client, prompts, options);
+  const RunResult result = run(*client, numbered(20), options);
   EXPECT_EQ(server.most_at_once(), 4);
   EXPECT_EQ(server.requests(), 20);
   EXPECT_EQ(server.connections(), 4);
-  EXPECT_GE(result.seconds, 0.1);
   ASSERT_EQ(over.size(), 20u);
   EXPECT_EQ(over.back(), 20u);
-  // Waiting for a place is not part of a request's time.
-  for (const Outcome& outcome : result.outcomes) EXPECT_LT(outcome.end_s, 0.09);
+  // Waiting for a place is not part of a request's time, or this would be three times as much.
+  double sum = 0;
+  for (const Outcome& outcome : result.outcomes) {
+    EXPECT_TRUE(outcome.ok()) << outcome.error;
+    sum += outcome.end_s;
+  }
+  EXPECT_LE(sum, 4 * result.seconds);
 }
 
 TEST(LoadRun, SendsWhenRequestsArrive) {
-  std::mutex mutex;
-  std::vector<std::chrono::steady_clock::time_point> times;
-  StandInServer server([&](Exchange& exchange) -> asio::awaitable<void> {
-    {
-      const std::lock_guard lock(mutex);
-      times.push_back(std::chrono::steady_clock::now());
+  const std::vector<double> arrivals_s = {0, 0.1, 0.25};
+  EXPECT_TRUE(once_in_ten([&] {
+    std::mutex mutex;
+    std::vector<std::chrono::steady_clock::time_point> times;
+    StandInServer server([&](Exchange& exchange) -> asio::awaitable<void> {
+      {
+        const std::lock_guard lock(mutex);
+        times.push_back(std::chrono::steady_clock::now());
+      }
+      co_await answer_slowly(exchange);
+    });
+    const auto client = client_for(server);
+    RunOptions options;
+    options.arrivals_s = arrivals_s;
+    const auto start = std::chrono::steady_clock::now();
+    run(*client, numbered(3), options);
+    bool in_time = times.size() == 3;
+    EXPECT_TRUE(in_time);
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      const double seconds = std::chrono::duration<double>(times[i] - start).count();
+      EXPECT_GE(seconds, arrivals_s[i]);
+      in_time = in_time && seconds < arrivals_s[i] + 0.03;
     }
-    co_await answer_slowly(exchange);
-  });
-  const auto client = client_for(server);
-  const auto prompts = numbered(3);
-  RunOptions options;
-  options.arrivals_s = {0, 0.1, 0.25};
-  run(*client, prompts, options);
-  ASSERT_EQ(times.size(), 3u);
-  const auto gap = [&](int i) { return std::chrono::duration<double>(times[i] - times[i - 1]).count(); };
-  EXPECT_NEAR(gap(1), 0.1, 0.05);
-  EXPECT_NEAR(gap(2), 0.15, 0.05);
+    return in_time;
+  }));
 }
 
 TEST(LoadRun, OutcomesStandInTheOrderOfThePrompts) {

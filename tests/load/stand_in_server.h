@@ -47,6 +47,14 @@ inline std::string generate_end(int prompt_tokens, int completion_tokens) {
          event("[DONE]") + kLastChunk;
 }
 
+// For what a busy machine may spoil, and a wrong program always does: true if `attempt` is, once in ten
+// times.
+inline bool once_in_ten(const std::function<bool()>& attempt) {
+  for (int i = 0; i < 10; ++i)
+    if (attempt()) return true;
+  return false;
+}
+
 class StandInServer {
  public:
   // One request on a connection.
@@ -54,6 +62,7 @@ class StandInServer {
     boost::asio::ip::tcp::socket& socket;
     std::string method, path, body, authorization;
     int number = 0;  // of the request, over all connections, from 0
+    const StandInServer& server;
 
     boost::asio::awaitable<void> write(std::string bytes) {
       co_await boost::asio::async_write(socket, boost::asio::buffer(bytes),
@@ -110,7 +119,8 @@ class StandInServer {
                         std::string(request.target()),
                         request.body(),
                         std::string(request[http::field::authorization]),
-                        requests_++};
+                        requests_++,
+                        *this};
       most_at_once_ = std::max<int>(most_at_once_, ++at_once_);
       co_await handler_(exchange);
       --at_once_;
