@@ -19,6 +19,7 @@ using checkpoint::Tensor;
 using checkpoint::TensorToWrite;
 using tensor::DType;
 
+constexpr std::size_t kMaxTokenizerBytes = std::size_t{256} << 20;
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 struct Errors {
@@ -67,9 +68,20 @@ base::Status write_config(const std::string& from, const fs::path& to) {
   return write_text(to, json::serialize(config) + "\n");
 }
 
+// A tokenizer as it is published is half white space, which nobody reads.
+base::Status write_compact(const fs::path& from, const fs::path& to) {
+  ASSIGN_OR_RETURN(const std::string text, base::read_file(from.string(), kMaxTokenizerBytes));
+  boost::system::error_code error;
+  const json::value tokenizer = json::parse(text, error);
+  if (error) return base::data_loss("{} is not JSON: {}", from.string(), error.message());
+  return write_text(to, json::serialize(tokenizer) + "\n");
+}
+
 base::Status copy_small_files(const fs::path& from, const fs::path& to) {
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json",
-                           "chat_template.jinja", "special_tokens_map.json"}) {
+  if (fs::exists(from / "tokenizer.json"))
+    RETURN_IF_ERROR(write_compact(from / "tokenizer.json", to / "tokenizer.json"));
+  for (const char* name : {"tokenizer_config.json", "generation_config.json", "chat_template.jinja",
+                           "special_tokens_map.json"}) {
     std::error_code error;
     if (!fs::exists(from / name)) continue;
     fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);

@@ -162,7 +162,7 @@ TEST_F(QuantizeTest, OddSpellingInFloats) {
 
 TEST_F(QuantizeTest, ConfigIsKeptAndSmallFilesAreCopied) {
   const fs::path from = copy("hy-7b-like");
-  std::ofstream(from / "tokenizer.json") << "{}";
+  std::ofstream(from / "tokenizer.json") << "{\n  \"model\": {\"vocab\": {\"天\": 0}}\n}\n";
   std::ofstream(from / "chat_template.jinja") << "x";
   ASSERT_TRUE(quantize_int8(open(from), out(), nullptr).ok());
   json::object before = config_of(from), after = config_of(out());
@@ -171,7 +171,10 @@ TEST_F(QuantizeTest, ConfigIsKeptAndSmallFilesAreCopied) {
   after.erase("quantization_config");
   before.erase("quantization_config");
   EXPECT_EQ(after, before);
-  for (const char* name : {"tokenizer.json", "chat_template.jinja", "generation_config.json"})
+  // Without the white space, which is half of a tokenizer.
+  EXPECT_EQ(base::read_file((directory_ / "out" / "tokenizer.json").string(), 100).value(),
+            "{\"model\":{\"vocab\":{\"天\":0}}}\n");
+  for (const char* name : {"chat_template.jinja", "generation_config.json"})
     EXPECT_EQ(fs::file_size(from / name), fs::file_size(directory_ / "out" / name)) << name;
   EXPECT_FALSE(fs::exists(directory_ / "out" / "golden.safetensors"));
   EXPECT_FALSE(fs::exists(directory_ / "out" / "model.safetensors.index.json"));
