@@ -44,7 +44,8 @@ TEST(WebSocket, ATranslationStartsGrowsAndIsDone) {
   RunningServer running;
   WsClient client(running.port());
   ASSERT_EQ(client.status(), 101);
-  client.translate("a1", "The weather is fine and the children play in the garden.");
+  // Long enough to grow while it is read, however fast the tiny model is.
+  client.translate("a1", "The weather is fine and the children play in the garden with " + long_text());
   const boost::json::object start = reply(client);
   EXPECT_EQ(text_of(start, "type"), "start");
   EXPECT_EQ(text_of(start, "id"), "a1");
