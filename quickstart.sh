@@ -89,7 +89,7 @@ printf '  %-36s %4d s\n' "starting" $((SECONDS - started))
 
 cat <<TEXT
 
-Pagoda answers on http://$reach:$port   (Ctrl-C stops it)
+Pagoda is ready: open http://$reach:$port in a browser   (Ctrl-C stops it)
 
   curl -s http://$reach:$port/generate -d '{"prompt": "将以下文本翻译为法语，注意只需要输出翻译后的结果，不要额外解释：\n\n今天天气很好", "max_tokens": 64}'
 
