@@ -173,15 +173,15 @@ TEST_F(Soak, SigtermLetsEndWhatWasAccepted) {
       return client.receive().body.ends_with("data: [DONE]\n\n");
     }));
   }
+  ASSERT_TRUE(eventually([&] {
+    const boost::json::value now = stats();
+    return number(now, "running") + number(now, "waiting") >= 2 * kEach;
+  }));
   WsClient socket(port(), "/ws?token=" + kKey);
   std::string text;
   for (int i = 0; i < 30; ++i) text += "This is line " + std::to_string(i) + ".\n";
   socket.translate("a", text, R"(,"from":"en")");
   ASSERT_TRUE(socket.receive().has_value());  // "start": it is accepted
-  ASSERT_TRUE(eventually([&] {
-    const boost::json::value now = stats();
-    return number(now, "running") + number(now, "waiting") >= 2 * kEach;
-  }));
   server_->terminate();
   EXPECT_TRUE(eventually([&] { return !HttpClient(port()).connected(); }));
   const serve::Heard heard = serve::hear(socket, 1)["a"];
