@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/engine.h"
 #include "kernels/ops.h"
@@ -88,6 +89,7 @@ class RunningServer {
     add_openai_routes(*router, service_);
     add_websocket_route(*router, service_);
     add_dialect_routes(*router, service_, data_);
+    routes_ = router->routes();
     door_.open(std::move(router));
     base::Status status = server_->bind();
     if (status.ok()) status = server_->start();
@@ -102,6 +104,8 @@ class RunningServer {
   Service& service() { return service_; }
   std::size_t connections() const { return server_->connections().http + server_->connections().websocket; }
   std::uint16_t port() const { return server_->port(); }
+  // Everything that `pagoda serve` answers but the files of the page.
+  const std::vector<std::string>& routes() const { return routes_; }
   bool idle() const {
     const engine::Stats stats = engine_->stats();
     return stats.running == 0 && stats.waiting == 0;
@@ -115,6 +119,7 @@ class RunningServer {
   Service service_;
   ClientData data_{Database::in_memory().value()};
   std::unique_ptr<HttpServer> server_;
+  std::vector<std::string> routes_;
 };
 
 }  // namespace pagoda::serve
