@@ -26,11 +26,12 @@ def test_translates_while_typing(page, shoot):
 def test_shows_pieces_as_they_come(page):
     page.open(settings={"live": False}).ready()
     page.choose("to", "French")
-    page.paste(" ".join([MORNING] * 3))
+    # Long: a busy machine may show several pieces at once.
+    page.paste(" ".join([MORNING] * 40))
     page.one("#run").click()
     text = page.result()
     shown = [piece for piece in page.js("return window.shown") if piece]
-    assert len(set(shown)) > 3, shown
+    assert len(set(shown)) > 2, shown
     assert shown[0] != text and len(shown[0]) < len(text)
 
 

@@ -130,9 +130,9 @@ TEST(EngineQueue, DrainEndsWhenTheRestIsCancelled) {
   ASSERT_TRUE(id.ok());
   recorder.wait_for_tokens(1);
   std::thread drainer([&] { engine->drain(); });
-  Recorder refused;
+  // Some may be accepted before the drainer has come so far; they end behind the first.
   EXPECT_TRUE(eventually([&] {
-    return engine->submit(short_request(*engine), refused.sink()).status().code() ==
+    return engine->submit(short_request(*engine), [](const Delta&) {}).status().code() ==
            Code::kFailedPrecondition;
   }));
   engine->cancel(*id);
