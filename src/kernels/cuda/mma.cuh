@@ -35,6 +35,10 @@ __device__ __forceinline__ uint4 load_stream(const void* address) {
   return value;
 }
 
+__device__ __forceinline__ void prefetch_l2(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
+
 // Programmatic dependent launch: what a kernel does before wait_for_previous() may overlap the end of the
 // kernel before it. No-ops before sm_90 and in ordinary launches.
 __device__ __forceinline__ void wait_for_previous() {
