@@ -47,7 +47,7 @@ __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int 
 
 template <int D>
 struct Shared {
-  __nv_bfloat16 q[16][D + 8];
+  __nv_bfloat16 q[kMaxGroup][D + 8];
   float out[kWarps][kMaxGroup][D];
   float largest[kWarps][kMaxGroup], total[kWarps][kMaxGroup];
   bool last;
@@ -88,24 +88,23 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   let_next_start();
   if (split >= splits || slice.context == 0) return;  // context 0: a row that only fills up a graph's batch
 
-  for (int i = threadIdx.x; i < 16 * (D + 8); i += kWarps * 32) (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
+  for (int i = threadIdx.x; i < kMaxGroup * (D + 8); i += kWarps * 32)
+    (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
   __syncthreads();
   prepare<D>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
   __syncthreads();
 
-  std::uint32_t q[D / 16][4];
+  std::uint32_t q[D / 16][2];
   for (int s = 0; s < D / 16; ++s) {
     q[s][0] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c]);
-    q[s][1] = 0;
-    q[s][2] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
-    q[s][3] = 0;
+    q[s][1] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
   }
-  RowState<D> state;
+  RowState<D, 1> state;
   for (int page = first_page; page < last; page += kWarps) {
     const int written = slice.context - page * kPageTokens;
-    const int visible[2] = {written, 0};
-    attend_page<D>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                   p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane, state);
+    const int visible[1] = {written};
+    attend_page<D, 1>(q, p.kv.page(slice.block_table, page, kv_head, false),
+                      p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane, state);
   }
   if (g < p.group) {
     for (int d = 0; d < D / 8; ++d) {
