@@ -1,9 +1,9 @@
-#include "serve/openai_request.h"
+#include "serve/openai/request.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "serve/openai_errors.h"
+#include "serve/openai/errors.h"
 
 namespace pagoda::serve {
 namespace {
