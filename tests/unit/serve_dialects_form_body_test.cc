@@ -84,8 +84,9 @@ TEST(FormBody, BrokenMultipartIsNamed) {
   EXPECT_THAT(refusal(field + "\r\n--b"), HasSubstr("behind a boundary"));
   EXPECT_THAT(refusal("--bc\r\n\r\nx\r\n--b--"), HasSubstr("behind a boundary"));
   EXPECT_THAT(refusal("--b\r\n\r\nx\r\n--b--"), HasSubstr("has no name"));
-  EXPECT_THAT(refusal("--b\r\nContent-Disposition: form-data; name=\r\n\r\nx\r\n--b--"),
-              HasSubstr("no name"));
+  EXPECT_THAT(refusal("--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--"), HasSubstr("no name"));
+  // An empty name is one, as in {"": 1}.
+  EXPECT_EQ(refusal("--b\r\nContent-Disposition: form-data; name=\"\"\r\n\r\nx\r\n--b--"), "accepted");
   EXPECT_THAT(refusal("--b\r\nContent-Disposition: form-data; name=q\r\n--b--"), HasSubstr("no empty line"));
   EXPECT_THAT(refusal("--b\r\n--b--"), HasSubstr("is empty"));
 }

@@ -12,6 +12,7 @@ TEST(HtmlText, EntitiesBecomeCharacters) {
   EXPECT_EQ(plain_text_of_html(""), "");
   EXPECT_EQ(plain_text_of_html("&"), "&");
   EXPECT_EQ(plain_text_of_html("<"), "<");
+  EXPECT_EQ(plain_text_of_html("a <b, c </d <!-- e"), "a <b, c </d <!-- e");
 }
 
 TEST(HtmlText, MarkupIsNoPlainText) {

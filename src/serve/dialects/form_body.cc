@@ -4,6 +4,8 @@
 #include <boost/beast/core/string.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/string.hpp>
+#include <optional>
+#include <utility>
 
 #include "serve/http/query.h"
 #include "serve/json_body.h"
@@ -29,11 +31,11 @@ bool iequals(std::string_view a, std::string_view b) {
 std::string_view media_type(std::string_view header) { return trimmed(header.substr(0, header.find(';'))); }
 
 // The value of `name` in "kind; name=value; other=\"quoted \\\" value\"". A ';' inside quotes is a character.
-std::string parameter(std::string_view header, std::string_view name) {
+std::optional<std::string> parameter(std::string_view header, std::string_view name) {
   std::size_t at = header.find(';');
   while (at < header.size()) {
     const std::size_t equals = header.find('=', at);
-    if (equals == std::string_view::npos) return "";
+    if (equals == std::string_view::npos) return std::nullopt;
     const std::string_view key = trimmed(header.substr(at + 1, equals - at - 1));
     std::string value;
     std::size_t end = equals + 1;
@@ -53,7 +55,7 @@ std::string parameter(std::string_view header, std::string_view name) {
     if (iequals(key, name)) return value;
     at = end;
   }
-  return "";
+  return std::nullopt;
 }
 
 base::Status add_field(std::string_view name, std::string_view value, json::object& fields) {
@@ -88,9 +90,10 @@ base::Result<FormPart> parse_part(std::string_view part) {
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || !iequals(trimmed(line.substr(0, colon)), "Content-Disposition"))
       continue;
-    parsed.name = parameter(line.substr(colon + 1), "name");
-    parsed.filename = parameter(line.substr(colon + 1), "filename");
-    named = !parsed.name.empty();
+    std::optional<std::string> name = parameter(line.substr(colon + 1), "name");
+    named = name.has_value();
+    parsed.name = std::move(name).value_or("");
+    parsed.filename = parameter(line.substr(colon + 1), "filename").value_or("");
   }
   if (!named) return base::invalid("a part of the multipart body has no name");
   parsed.value = part;
@@ -108,7 +111,7 @@ base::Result<json::object> parse_form_fields(std::string_view form) {
 }
 
 base::Result<std::vector<FormPart>> parse_multipart(std::string_view content_type, std::string_view body) {
-  const std::string boundary = parameter(content_type, "boundary");
+  const std::string boundary = parameter(content_type, "boundary").value_or("");
   if (boundary.empty() || boundary.size() > kMaxBoundaryBytes)
     return base::invalid("multipart/form-data needs a boundary of 1 to {} bytes", kMaxBoundaryBytes);
   const std::string delimiter = "\r\n--" + boundary;

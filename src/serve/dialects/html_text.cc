@@ -41,15 +41,19 @@ std::optional<std::string> character_of(std::string_view name) {
   return translate::encode(std::u32string_view(&character, 1));
 }
 
+// What stands behind a '<'. Without a '>' it is a sign that nobody escaped: "a <b".
+bool begins_tag(std::string_view text) {
+  return !text.empty() && (is_letter(text[0]) || text[0] == '/' || text[0] == '!' || text[0] == '?') &&
+         text.find('>') != std::string_view::npos;
+}
+
 }  // namespace
 
 std::optional<std::string> plain_text_of_html(std::string_view html) {
   std::string text;
   text.reserve(html.size());
   for (std::size_t i = 0; i < html.size(); ++i) {
-    if (html[i] == '<' && i + 1 < html.size() &&
-        (is_letter(html[i + 1]) || html[i + 1] == '/' || html[i + 1] == '!' || html[i + 1] == '?'))
-      return std::nullopt;
+    if (html[i] == '<' && begins_tag(html.substr(i + 1))) return std::nullopt;
     const std::optional<std::string_view> name =
         html[i] == '&' ? entity_name(html.substr(i + 1)) : std::nullopt;
     if (!name) {

@@ -81,12 +81,7 @@ base::Status read_sampling(const json::object& body, const translate::OfficialSa
   RETURN_IF_ERROR(fields.read("top_k", -1, kMaxInt, &sampling.top_k));
   RETURN_IF_ERROR(fields.read("min_p", &sampling.min_p));
   RETURN_IF_ERROR(fields.read("repetition_penalty", &sampling.repetition_penalty));
-  // The API's seeds are signed.
-  const json::value* seed = find(body, "seed");
-  if (seed != nullptr && seed->is_int64())
-    parsed.seed = static_cast<std::uint64_t>(seed->get_int64());
-  else
-    RETURN_IF_ERROR(fields.read("seed", &parsed.seed));
+  RETURN_IF_ERROR(fields.read_signed_seed("seed", &parsed.seed));
   return execute::check_sampling(sampling);
 }
 
