@@ -41,19 +41,19 @@ std::optional<std::string> character_of(std::string_view name) {
   return translate::encode(std::u32string_view(&character, 1));
 }
 
-// What stands behind a '<'. Without a '>' it is a sign that nobody escaped: "a <b".
-bool begins_tag(std::string_view text) {
-  return !text.empty() && (is_letter(text[0]) || text[0] == '/' || text[0] == '!' || text[0] == '?') &&
-         text.find('>') != std::string_view::npos;
-}
+// What may stand behind the '<' of a tag.
+bool begins_tag(char c) { return is_letter(c) || c == '/' || c == '!' || c == '?'; }
 
 }  // namespace
 
 std::optional<std::string> plain_text_of_html(std::string_view html) {
   std::string text;
   text.reserve(html.size());
+  // A '<' behind the last '>' is a sign that nobody escaped: "a <b".
+  const std::size_t last_end = html.rfind('>');
+  const std::size_t tags_end = last_end == std::string_view::npos ? 0 : last_end;
   for (std::size_t i = 0; i < html.size(); ++i) {
-    if (html[i] == '<' && begins_tag(html.substr(i + 1))) return std::nullopt;
+    if (html[i] == '<' && i < tags_end && begins_tag(html[i + 1])) return std::nullopt;
     const std::optional<std::string_view> name =
         html[i] == '&' ? entity_name(html.substr(i + 1)) : std::nullopt;
     if (!name) {
