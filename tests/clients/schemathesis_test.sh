@@ -17,7 +17,7 @@ fi
 
 # models/nano continues nonsense for as long as it may. With more examples, texts come that want more room.
 data=$2/schemathesis_data
-rm -rf "$data"
+rm -rf "$data" "$2/.schemathesis"  # the latter would replay what failed before
 start_server "$1" "$2" --data "$data" --max-model-len 1024
 cd "$2"
 "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" \
