@@ -27,7 +27,8 @@ void fit_to(const std::vector<evaluate::Direction>& directions, std::int32_t max
     std::size_t longest = 0;
     for (const evaluate::Direction& direction : directions)
       for (const evaluate::TestLine& line : direction.lines) longest = std::max(longest, line.source.size());
-    // A token is a byte at least; translate/ allows four of answer for one of source.
+    // A token is a byte at least; a line may have another as its context; translate/ allows four tokens of
+    // answer for one of source.
     const std::int64_t answer = max_tokens > 0 ? max_tokens : 4 * static_cast<std::int64_t>(longest);
     runner.max_model_len = static_cast<std::int32_t>(std::min(
         {kPromptTokens + static_cast<std::int64_t>(longest) + answer, max_positions, std::int64_t{8192}}));
@@ -47,51 +48,69 @@ double operations(const model::DenseShape& shape, std::int64_t tokens, std::int6
          2 * static_cast<double>(outputs) * static_cast<double>(shape.vocab_size * shape.hidden_size);
 }
 
+// The part that needs an engine, which is gone when it returns.
+base::Status ask(const ModelSpec& spec, const engine::LoadOptions& load,
+                 const std::vector<evaluate::Direction>& directions, const evaluate::AnswerOptions& answers,
+                 const EvalModelOptions& options, evaluate::ModelReport& report) {
+  Progress loading(options.quiet ? "" : "loading " + spec.name);
+  ASSIGN_OR_RETURN(const auto engine, engine::load_engine(spec.directory, load,
+                                                          [&](double share) { loading.share(share, ""); }));
+  loading.clear();
+  report.device = engine->device();
+  report.weights_bytes = engine->memory().weights_bytes;
+  report.memory_bytes = engine->memory().total_bytes();
+
+  std::size_t lines = 0;
+  for (const evaluate::Direction& direction : directions) lines += direction.lines.size();
+  Progress translating(options.quiet ? "" : spec.name);
+  const auto start = std::chrono::steady_clock::now();
+  const auto show = [&](std::size_t done, std::int64_t tokens) {
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    translating.share(static_cast<double>(done) / static_cast<double>(lines),
+                      fmt::format("{}/{} lines, {:.0f} tokens/s", done, lines,
+                                  static_cast<double>(tokens) / seconds.count()));
+  };
+  ASSIGN_OR_RETURN(report.evaluation, evaluate::evaluate_directions(*engine, directions, answers, show));
+  translating.clear();
+  if (!options.skills) return {};
+
+  Progress skills(options.quiet ? "" : spec.name + ", skills");
+  ASSIGN_OR_RETURN(report.skills, evaluate::measure_skills(
+                                      *engine, directions, report.evaluation, answers,
+                                      [&](std::size_t done, std::size_t all) {
+                                        skills.share(static_cast<double>(done) / static_cast<double>(all),
+                                                     fmt::format("{}/{} lines", done, all));
+                                      }));
+  return {};
+}
+
 }  // namespace
 
-ModelSpec parse_model_spec(const std::string& text, const EngineFlags& base) {
-  ModelSpec spec{text, base};
+base::Result<ModelSpec> find_model_spec(const std::string& text, const EngineFlags& base) {
+  ModelSpec spec{text, base, ""};
   spec.flags.model = text;
+  ASSIGN_OR_RETURN(spec.directory, find_model(text, *base.hub));
+  ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(spec.directory));
   return spec;
 }
 
 base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
                                                const std::vector<evaluate::Direction>& directions,
                                                const EvalModelOptions& options) {
-  ASSIGN_OR_RETURN(const std::string directory, find_model(spec.flags.model, *spec.flags.hub));
-  ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(directory));
+  ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(spec.directory));
   ASSIGN_OR_RETURN(engine::LoadOptions load, load_options(spec.flags));
   fit_to(directions, options.max_tokens, checkpoint.config().max_position_embeddings, load);
   evaluate::AnswerOptions answers;
   answers.max_tokens = options.max_tokens;
-  ASSIGN_OR_RETURN(answers.style, translate::choose_prompt_style(
-                                      options.style, std::filesystem::path(directory).filename().string()));
-
+  ASSIGN_OR_RETURN(answers.style,
+                   translate::choose_prompt_style(options.style,
+                                                  std::filesystem::path(spec.directory).filename().string()));
   evaluate::ModelReport report;
   report.model = spec.name;
   report.format = std::string(kernels::weight_format_name(
       model::weight_formats(checkpoint.config(), load.engine.runner.float_format).linear));
-  {
-    Progress progress(options.quiet ? "" : "loading " + spec.name);
-    ASSIGN_OR_RETURN(const auto engine,
-                     engine::load_engine(directory, load, [&](double share) { progress.share(share, ""); }));
-    report.device = engine->device();
-    report.weights_bytes = engine->memory().weights_bytes;
-    report.memory_bytes = engine->memory().total_bytes();
-    std::size_t lines = 0;
-    for (const evaluate::Direction& direction : directions) lines += direction.lines.size();
-    Progress translating(options.quiet ? "" : spec.name);
-    const auto start = std::chrono::steady_clock::now();
-    ASSIGN_OR_RETURN(report.evaluation,
-                     evaluate::evaluate_directions(
-                         *engine, directions, answers, [&](std::size_t done, std::int64_t tokens) {
-                           const std::chrono::duration<double> seconds =
-                               std::chrono::steady_clock::now() - start;
-                           translating.share(static_cast<double>(done) / static_cast<double>(lines),
-                                             fmt::format("{}/{} lines, {:.0f} tokens/s", done, lines,
-                                                         static_cast<double>(tokens) / seconds.count()));
-                         }));
-  }
+  RETURN_IF_ERROR(ask(spec, load, directions, answers, options, report));
+
   const evaluate::Work& work = report.evaluation.work;
   // The last token of an answer is never computed on, and each answer's first comes from its prompt.
   const auto answered = static_cast<std::int64_t>(report.evaluation.num_lines());
@@ -100,6 +119,7 @@ base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
                  work.prompt_tokens - work.cached_tokens + work.generated_tokens - answered,
                  work.generated_tokens) /
       work.seconds;
+  // Behind the run, when the engine's memory is free again.
   report.int8_operations_per_second = kernels::CpuLimitMeter(load.cpu).int8_operations_per_second();
   return report;
 }
