@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -17,7 +18,7 @@ namespace pagoda::cli {
 namespace {
 
 struct Flags {
-  std::vector<std::string> tests, compare;
+  std::vector<std::string> tests, directions, compare;
   std::size_t limit = 0;
   bool both_ways = true;
   std::string json, output, svg;
@@ -57,7 +58,16 @@ base::Result<std::vector<evaluate::Direction>> read_directions(const Flags& flag
     ASSIGN_OR_RETURN(const std::vector<evaluate::TestPair> more, evaluate::read_test_file(path));
     pairs.insert(pairs.end(), more.begin(), more.end());
   }
-  return evaluate::make_directions(pairs, flags.both_ways, flags.limit);
+  std::vector<evaluate::Direction> all = evaluate::make_directions(pairs, flags.both_ways, flags.limit);
+  if (flags.directions.empty()) return all;
+  std::vector<evaluate::Direction> wanted;
+  for (const std::string& pair : flags.directions) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const auto& direction) { return direction.pair() == pair; });
+    if (found == all.end()) return base::invalid("--directions: the test files have no {}", pair);
+    wanted.push_back(*found);
+  }
+  return wanted;
 }
 
 // The last part of a path: "nano" of "models/nano/".
@@ -134,6 +144,7 @@ Verb add_eval(CLI::App& app) {
       ->required();
   command->add_flag("--both-ways,!--one-way", flags->both_ways,
                     "Also from the references to the sources (the default), or not");
+  command->add_option("--directions", flags->directions, "Only these: en-fr,zh-en")->delimiter(',');
   command->add_option("--compare", flags->compare,
                       "Other models, DIR or ORG/NAME, on the same lines; several may follow");
   command->add_flag(

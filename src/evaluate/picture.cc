@@ -81,6 +81,7 @@ std::string text(double x, double y, const char* attributes, const std::string& 
 struct Label {
   double x, y;  // left end, middle
   double width;
+  bool left_of_point;
 
   bool meets(const Label& other) const {
     return x < other.x + other.width && other.x < x + width && std::abs(y - other.y) < kLabelHeight;
@@ -91,7 +92,7 @@ struct Label {
 Label place(double x, double y, const std::string& words, const std::vector<Label>& others) {
   const double width = kLetterWidth * static_cast<double>(words.size());
   const bool fits = x + 12 + width < kWidth - 4;
-  Label label{fits ? x + 12 : std::max(x - 12 - width, 4.0), y, width};
+  Label label{fits ? x + 12 : x - 12 - width, y, width, !fits};
   for (int tries = 1; tries < 40; ++tries) {
     if (std::none_of(others.begin(), others.end(), [&](const Label& other) { return label.meets(other); }))
       break;
@@ -144,11 +145,13 @@ std::string quality_against_size(const std::vector<PicturePoint>& points, const 
     const double y = y_of(bleus, point.mean_bleu);
     const std::string words = fmt::format("{}  {:.2f}", point.label, point.mean_bleu);
     const Label label = place(x, y, words, labels);
-    if (label.y != y) svg += line(x, y, label.x > x ? label.x - 3 : x, label.y, "#9aa5b1");
+    if (label.y != y) svg += line(x, y, label.left_of_point ? x - 9 : x + 9, label.y, "#9aa5b1");
     svg += fmt::format(R"(<circle cx="{:.1f}" cy="{:.1f}" r="6" fill="#0b69a3"/>)"
                        "\n",
                        x, y);
-    svg += text(label.x, label.y + 5, "", words);
+    // By its end where it stands on the left: the width is only estimated.
+    svg += label.left_of_point ? text(label.x + label.width, label.y + 5, R"(text-anchor="end")", words)
+                               : text(label.x, label.y + 5, R"(text-anchor="start")", words);
     labels.push_back(label);
   }
   return svg + "</svg>\n";
