@@ -17,7 +17,7 @@ namespace pagoda::cli {
 namespace {
 
 struct Flags {
-  std::string model, random_weights, format = "bf16";
+  std::string model, random_weights, format = "bf16", head_format;
   std::vector<std::string> tests = {"pp512", "tg128"};
   std::vector<std::int32_t> batches = {1};
   std::vector<std::int32_t> streams;
@@ -36,8 +36,8 @@ base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags,
     return execute::Runner::load(checkpoint, std::move(ops), options, nullptr);
   }
   ASSIGN_OR_RETURN(const model::DenseShape shape, model::named_shape(flags.random_weights));
-  const auto format = flags.format == "int8" ? kernels::WeightFormat::kInt8 : kernels::WeightFormat::kBF16;
-  return execute::Runner::random(shape, format, std::move(ops), options);
+  ASSIGN_OR_RETURN(const model::WeightFormats formats, model::named_formats(flags.format, flags.head_format));
+  return execute::Runner::random(shape, formats, std::move(ops), options);
 }
 
 void print_row(const Flags& flags, const std::string& model, const std::string& format, const BenchRow& row) {
@@ -187,9 +187,14 @@ Verb add_bench(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--random-weights", flags->random_weights,
                       "Instead: random weights in a real shape, 1.8b or 7b");
-  command->add_option("--format", flags->format, "Of random weights: bf16 or int8")
-      ->check(CLI::IsMember({"bf16", "int8"}))
+  command->add_option("--format", flags->format, "Of random weights: bf16, int8, int4 or fp8")
+      ->check(CLI::IsMember({"bf16", "int8", "int4", "fp8"}))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--head-format", flags->head_format,
+          "Of the embedding and head of random weights: bf16 or int8; default: int8 beside int8 and int4")
+      ->check(CLI::IsMember({"bf16", "int8"}));
   command->add_option("--tests", flags->tests, "ppN: a prompt of N tokens; tgN: N tokens generated")
       ->delimiter(',')
       ->capture_default_str();

@@ -101,13 +101,13 @@ base::Result<std::unique_ptr<Runner>> Runner::load(const checkpoint::Checkpoint&
 }
 
 base::Result<std::unique_ptr<Runner>> Runner::random(const model::DenseShape& shape,
-                                                     kernels::WeightFormat format,
+                                                     model::WeightFormats formats,
                                                      std::unique_ptr<kernels::Ops> ops,
                                                      const RunnerOptions& wanted) {
   RunnerOptions options = wanted;
-  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::estimate_weight_bytes(shape, {format, format}),
+  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::estimate_weight_bytes(shape, formats),
                                                 /*max_positions=*/1 << 18, *ops, options));
-  model::DenseWeights weights = model::random_dense(shape, format, *ops);
+  model::DenseWeights weights = model::random_dense(shape, formats, *ops);
   plan.weights_bytes = weights.bytes();
   return std::unique_ptr<Runner>(new Runner(std::move(ops), options, plan, std::move(weights)));
 }

@@ -15,6 +15,7 @@
 #include "execute/sampling.h"
 #include "kernels/ops.h"
 #include "model/hunyuan_dense.h"
+#include "model/load_dense.h"
 #include "schedule/scheduler.h"
 
 namespace pagoda::execute {
@@ -47,7 +48,7 @@ class Runner {
                                                     const std::function<void(double)>& progress);
   // The same with random weights.
   static base::Result<std::unique_ptr<Runner>> random(const model::DenseShape& shape,
-                                                      kernels::WeightFormat format,
+                                                      model::WeightFormats formats,
                                                       std::unique_ptr<kernels::Ops> ops,
                                                       const RunnerOptions& options);
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "tensor/memory.h"
 
@@ -14,31 +15,59 @@ namespace pagoda::kernels {
 enum class WeightFormat : std::uint8_t {
   kF32,   // reference backend only
   kBF16,  // 2 bytes a weight
-  kInt8,  // 1 byte a weight, symmetric, one float scale per output row; activations quantised per token
+  kInt8,  // 1 byte a weight; scale (and zero) per output row or per group of inputs
+  kInt4,  // half a byte a weight; scale and zero per group of inputs
+  kFp8,   // 1 byte a weight, e4m3 (largest value 448); one scale per output row
 };
 std::string_view weight_format_name(WeightFormat format);
+
+// Integers of one row, to be written by a source: w[j] = (values[j] - zeros[j / group]) * scales[j / group].
+struct QuantizedRow {
+  std::int8_t* values = nullptr;  // [in]: [-128, 127] for kInt8, [0, 15] for kInt4
+  float* scales = nullptr;        // [groups]
+  std::int8_t* zeros = nullptr;   // [groups], in the range of the values; set beforehand to symmetric_zero()
+};
+// What stands for 0.0 where a file has no zero points.
+constexpr std::int8_t symmetric_zero(WeightFormat format) { return format == WeightFormat::kInt4 ? 8 : 0; }
 
 // W[out, in]. Rows may be asked for in any order and from several threads at once.
 struct WeightSource {
   std::int64_t out_features = 0;
   std::int64_t in_features = 0;
   WeightFormat format = WeightFormat::kBF16;  // how it is to be stored
+  // kInt8, kInt4: inputs that share a scale, a multiple of 32; 0: the whole row. The last group may be short.
+  std::int64_t group_size = 0;
+  // kInt8, kInt4: false promises that every zero is symmetric_zero(format), which need not be stored then.
+  bool has_zeros = false;
+  // Activation order of GPTQ: value j of a row multiplies input input_order[j]. Empty: value j, input j.
+  std::vector<std::int32_t> input_order;
+
   // Writes row `row` as in_features floats. Used for kF32 and kBF16.
   std::function<void(std::int64_t row, float* out)> row_f32;
-  // Writes row `row` as in_features integers in [-127, 127] and its scale. Used for kInt8.
-  std::function<void(std::int64_t row, std::int8_t* out, float* scale)> row_int8;
+  // Used for kInt8 and kInt4.
+  std::function<void(std::int64_t row, const QuantizedRow& out)> row_quantized;
+  // Writes in_features e4m3 bytes and the row's scale. Used for kFp8.
+  std::function<void(std::int64_t row, std::uint8_t* out, float* scale)> row_fp8;
+
+  std::int64_t groups() const { return group_size == 0 ? 1 : (in_features + group_size - 1) / group_size; }
 };
 
 struct Weight {
   WeightFormat format = WeightFormat::kBF16;
   std::int64_t out_features = 0;
   std::int64_t in_features = 0;
-  tensor::Buffer data;     // layout of the backend that packed it
-  tensor::Buffer scales;   // kInt8: float [out]
-  tensor::Buffer offsets;  // kInt8 on the CPU: int32 [out], 128 * sum of the row (see cpu/pack.cc)
+  std::int64_t group_size = 0;  // as in the source; 0: one group a row
+  tensor::Buffer data;          // layout of the backend that packed it, as all below
+  tensor::Buffer scales;        // kInt8, kInt4, kFp8
+  tensor::Buffer offsets;       // what zero points (and unsigned activations, see cpu/pack.cc) add up to
+  tensor::Buffer input_order;   // int32 [in]; empty: as they come
 
   // All bytes that one matrix product must read.
-  std::size_t bytes() const { return data.size() + scales.size() + offsets.size(); }
+  std::size_t bytes() const { return data.size() + scales.size() + offsets.size() + input_order.size(); }
 };
+
+// Row `row` of a source as in_features floats in the order of the inputs, exactly as its format stores them.
+// The definition of every format; slow.
+void dequantize_row(const WeightSource& source, std::int64_t row, float* out);
 
 }  // namespace pagoda::kernels

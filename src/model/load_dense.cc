@@ -51,11 +51,11 @@ class Loader {
       const Part& part = part_of(row);
       Checkpoint::copy_row(part.weight, row - part.first_row, out);
     };
-    source.row_int8 = [&](std::int64_t row, std::int8_t* out, float* scale) {
+    source.row_quantized = [&](std::int64_t row, const kernels::QuantizedRow& out) {
       const Part& part = part_of(row);
       const std::int64_t local = row - part.first_row;
-      std::memcpy(out, part.weight.bytes().data() + local * columns, columns);
-      std::memcpy(scale, part.scale.bytes().data() + local * sizeof(float), sizeof(float));
+      std::memcpy(out.values, part.weight.bytes().data() + local * columns, columns);
+      std::memcpy(out.scales, part.scale.bytes().data() + local * sizeof(float), sizeof(float));
     };
     Weight weight = ops_.pack(source);
     for (const Part& part : found) part.weight.file->release(part.weight.info);
@@ -137,20 +137,20 @@ base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops
                                       WeightFormat float_format,
                                       const std::function<void(double)>& progress) {
   const checkpoint::Config& config = checkpoint.config();
-  const auto [linear, embedding] = weight_formats(config, float_format);
+  const WeightFormats formats = weight_formats(config, float_format);
   Loader loader(checkpoint, ops, progress);
   DenseWeights weights;
   weights.shape = shape_of(config);
   const DenseShape& shape = weights.shape;
   ASSIGN_OR_RETURN(weights.final_norm, loader.vector("model.norm.weight", shape.hidden_size));
-  ASSIGN_OR_RETURN(weights.embedding,
-                   loader.matrix({{"model.embed_tokens", shape.vocab_size}}, shape.hidden_size, embedding));
+  ASSIGN_OR_RETURN(weights.embedding, loader.matrix({{"model.embed_tokens", shape.vocab_size}},
+                                                    shape.hidden_size, formats.embedding));
   if (!shape.tied_embeddings) {
     ASSIGN_OR_RETURN(weights.lm_head,
-                     loader.matrix({{"lm_head", shape.vocab_size}}, shape.hidden_size, embedding));
+                     loader.matrix({{"lm_head", shape.vocab_size}}, shape.hidden_size, formats.embedding));
   }
   for (std::int64_t i = 0; i < shape.num_layers; ++i) {
-    ASSIGN_OR_RETURN(DenseLayer layer, load_layer(loader, shape, i, linear));
+    ASSIGN_OR_RETURN(DenseLayer layer, load_layer(loader, shape, i, formats.linear));
     weights.layers.push_back(std::move(layer));
     loader.report(static_cast<double>(i + 1) / static_cast<double>(shape.num_layers));
   }
@@ -158,25 +158,42 @@ base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops
 }
 
 std::size_t estimate_weight_bytes(const DenseShape& shape, WeightFormats formats) {
-  const auto [linear, embedding] = formats;
-  const auto matrix = [](std::int64_t out, std::int64_t in, WeightFormat format) -> std::size_t {
-    if (format == WeightFormat::kInt8) return out * (in + sizeof(float) + sizeof(std::int32_t));
-    return out * in * (format == WeightFormat::kBF16 ? 2 : sizeof(float));
+  const auto matrix = [](std::int64_t out, std::int64_t in, WeightFormat format, std::int64_t group_size) {
+    const std::int64_t groups = group_size == 0 ? 1 : (in + group_size - 1) / group_size;
+    const std::int64_t scales = out * groups * static_cast<std::int64_t>(sizeof(float));
+    switch (format) {
+      case WeightFormat::kF32:
+        return static_cast<std::size_t>(out * in * 4);
+      case WeightFormat::kBF16:
+        return static_cast<std::size_t>(out * in * 2);
+      case WeightFormat::kInt8:
+        return static_cast<std::size_t>(out * in + 2 * scales);
+      case WeightFormat::kInt4:
+        return static_cast<std::size_t>(out * in / 2 + scales);
+      case WeightFormat::kFp8:
+        return static_cast<std::size_t>(out * in + scales);
+    }
+    return std::size_t{0};
   };
-  const std::size_t layer = matrix(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size, linear) +
-                            matrix(shape.hidden_size, shape.q_size(), linear) +
-                            matrix(2 * shape.intermediate_size, shape.hidden_size, linear) +
-                            matrix(shape.hidden_size, shape.intermediate_size, linear) +
+  const auto linear = [&](std::int64_t out, std::int64_t in) {
+    return matrix(out, in, formats.linear, formats.group_size);
+  };
+  const std::size_t layer = linear(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size) +
+                            linear(shape.hidden_size, shape.q_size()) +
+                            linear(2 * shape.intermediate_size, shape.hidden_size) +
+                            linear(shape.hidden_size, shape.intermediate_size) +
                             (2 * shape.hidden_size + 2 * shape.head_dim) * sizeof(float);
   const std::size_t tables = shape.tied_embeddings ? 1 : 2;
-  return shape.num_layers * layer + tables * matrix(shape.vocab_size, shape.hidden_size, embedding) +
+  return shape.num_layers * layer +
+         tables * matrix(shape.vocab_size, shape.hidden_size, formats.embedding, 0) +
          shape.hidden_size * sizeof(float);
 }
 
 namespace {
 
 // A cheap generator with the spread of a uniform variable on [-sqrt(3), sqrt(3)] * deviation.
-WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format, std::uint64_t seed) {
+WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format, std::int64_t group_size,
+                           std::uint64_t seed) {
   const auto next = [](std::uint64_t& state) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<std::int32_t>(state >> 32);
@@ -185,16 +202,26 @@ WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat forma
   source.out_features = out;
   source.in_features = in;
   source.format = format;
+  source.group_size = group_size;
   const float scale = std::sqrt(3.0f / static_cast<float>(in)) / 2147483648.0f;
   source.row_f32 = [=](std::int64_t row, float* values) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
     for (std::int64_t i = 0; i < in; ++i) values[i] = static_cast<float>(next(state)) * scale;
   };
-  source.row_int8 = [=](std::int64_t row, std::int8_t* values, float* row_scale) {
+  source.row_quantized = [=, groups = source.groups()](std::int64_t row,
+                                                       const kernels::QuantizedRow& quantized) {
+    std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
+    const bool int4 = format == WeightFormat::kInt4;
+    const std::int32_t step = int4 ? 306783379 : 16909321;  // 2^31 / 7, 2^31 / 127
+    for (std::int64_t i = 0; i < in; ++i)
+      quantized.values[i] = static_cast<std::int8_t>(next(state) / step + kernels::symmetric_zero(format));
+    std::fill_n(quantized.scales, groups, scale * static_cast<float>(step));
+  };
+  source.row_fp8 = [=](std::int64_t row, std::uint8_t* values, float* row_scale) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
     for (std::int64_t i = 0; i < in; ++i)
-      values[i] = static_cast<std::int8_t>(next(state) / 16909321);  // +-127
-    *row_scale = scale * 16909321.0f;
+      values[i] = tensor::float_to_float8_e4m3(static_cast<float>(next(state)) * (448.0f / 2147483648.0f));
+    *row_scale = scale * (2147483648.0f / 448.0f);
   };
   return source;
 }
@@ -207,16 +234,20 @@ tensor::Buffer ones(std::int64_t size) {
 
 }  // namespace
 
-DenseWeights random_dense(const DenseShape& shape, WeightFormat format, kernels::Ops& ops) {
+DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernels::Ops& ops) {
   std::uint64_t seed = 1;
-  const auto matrix = [&](std::int64_t out, std::int64_t in) {
-    return ops.pack(random_source(out, in, format, seed++));
+  const auto linear = [&](std::int64_t out, std::int64_t in) {
+    return ops.pack(random_source(out, in, formats.linear, formats.group_size, seed++));
+  };
+  const auto table = [&] {
+    return ops.pack(
+        random_source(shape.vocab_size, shape.hidden_size, formats.embedding, /*group_size=*/0, seed++));
   };
   DenseWeights weights;
   weights.shape = shape;
-  weights.embedding = matrix(shape.vocab_size, shape.hidden_size);
+  weights.embedding = table();
   weights.final_norm = ones(shape.hidden_size);
-  if (!shape.tied_embeddings) weights.lm_head = matrix(shape.vocab_size, shape.hidden_size);
+  if (!shape.tied_embeddings) weights.lm_head = table();
   for (std::int64_t i = 0; i < shape.num_layers; ++i) {
     DenseLayer layer;
     layer.input_norm = ones(shape.hidden_size);
@@ -225,10 +256,10 @@ DenseWeights random_dense(const DenseShape& shape, WeightFormat format, kernels:
       layer.q_norm = ones(shape.head_dim);
       layer.k_norm = ones(shape.head_dim);
     }
-    layer.qkv = matrix(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size);
-    layer.o = matrix(shape.hidden_size, shape.q_size());
-    layer.gate_up = matrix(2 * shape.intermediate_size, shape.hidden_size);
-    layer.down = matrix(shape.hidden_size, shape.intermediate_size);
+    layer.qkv = linear(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size);
+    layer.o = linear(shape.hidden_size, shape.q_size());
+    layer.gate_up = linear(2 * shape.intermediate_size, shape.hidden_size);
+    layer.down = linear(shape.hidden_size, shape.intermediate_size);
     weights.layers.push_back(std::move(layer));
   }
   return weights;
@@ -255,6 +286,25 @@ base::Result<DenseShape> named_shape(const std::string& name) {
     return base::invalid("no shape is called \"{}\"; there are 1.8b and 7b", name);
   }
   return shape;
+}
+
+base::Result<WeightFormats> named_formats(const std::string& linear, const std::string& head) {
+  constexpr WeightFormat kAll[] = {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kInt8,
+                                   WeightFormat::kInt4, WeightFormat::kFp8};
+  const auto find = [&](const std::string& name) -> base::Result<WeightFormat> {
+    for (const WeightFormat format : kAll)
+      if (kernels::weight_format_name(format) == name) return format;
+    return base::invalid("no weight format is called \"{}\"", name);
+  };
+  WeightFormats formats{};
+  ASSIGN_OR_RETURN(formats.linear, find(linear));
+  const bool integers = formats.linear == WeightFormat::kInt8 || formats.linear == WeightFormat::kInt4;
+  formats.embedding = integers ? WeightFormat::kInt8 : WeightFormat::kBF16;
+  if (!head.empty()) {
+    ASSIGN_OR_RETURN(formats.embedding, find(head));
+  }
+  if (formats.linear == WeightFormat::kInt4) formats.group_size = 128;
+  return formats;
 }
 
 }  // namespace pagoda::model

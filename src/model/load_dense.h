@@ -20,6 +20,7 @@ base::Result<DenseWeights> load_dense(const checkpoint::Checkpoint& checkpoint, 
                                       const std::function<void(double)>& progress);
 struct WeightFormats {
   kernels::WeightFormat linear, embedding;
+  std::int64_t group_size = 0;  // of the linear layers, as in kernels::WeightSource
 };
 WeightFormats weight_formats(const checkpoint::Config& config, kernels::WeightFormat float_format);
 
@@ -27,8 +28,11 @@ WeightFormats weight_formats(const checkpoint::Config& config, kernels::WeightFo
 // pads them may be a little more; the plan adds what load reports.
 std::size_t estimate_weight_bytes(const DenseShape& shape, WeightFormats formats);
 
-// Values of the scale of trained ones; the same for the same shape and format.
-DenseWeights random_dense(const DenseShape& shape, kernels::WeightFormat format, kernels::Ops& ops);
+// Values of the scale of trained ones; the same for the same shape and formats.
+DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernels::Ops& ops);
+// "bf16", "int8", "int4" (groups of 128), "fp8"; `head` is the format of embedding and head, "" for the usual
+// one: INT8 beside integers, else BF16.
+base::Result<WeightFormats> named_formats(const std::string& linear, const std::string& head);
 // "1.8b" and "7b": the shapes of HY-MT1.5.
 base::Result<DenseShape> named_shape(const std::string& name);
 

@@ -1,7 +1,9 @@
 #include "tensor/dtype.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace pagoda::tensor {
 namespace {
@@ -39,6 +41,26 @@ float half_to_float(std::uint16_t bits) {
   }
   const std::uint32_t rebased = exponent == 31 ? 0xffu : exponent + 112;  // infinity and NaN keep all ones
   return std::bit_cast<float>(sign | (rebased << 23) | (fraction << 13));
+}
+
+float float8_e4m3_to_float(std::uint8_t bits) {
+  const int exponent = (bits >> 3) & 0xf, fraction = bits & 7;
+  if ((bits & 0x7f) == 0x7f) return std::numeric_limits<float>::quiet_NaN();
+  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                                        : std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
+  return (bits & 0x80) != 0 ? -magnitude : magnitude;
+}
+
+std::uint8_t float_to_float8_e4m3(float value) {
+  const std::uint8_t sign = std::signbit(value) ? 0x80 : 0;
+  if (std::isnan(value)) return sign | 0x7f;
+  const float magnitude = std::min(std::fabs(value), 448.0f);
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);             // magnitude in [2^(e - 1), 2^e)
+  const int unit = std::max(exponent - 4, -9);  // of the last fraction bit; subnormals below 2^-6
+  const auto steps = static_cast<int>(std::nearbyint(std::ldexp(magnitude, -unit)));  // at most 16
+  // 16 steps are 8 of the next exponent: the bits run on.
+  return sign | static_cast<std::uint8_t>(unit == -9 ? steps : ((unit + 9) << 3) + steps);
 }
 
 }  // namespace pagoda::tensor

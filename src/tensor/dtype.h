@@ -35,4 +35,9 @@ inline BFloat16 to_bfloat16(float value) {
 
 float half_to_float(std::uint16_t bits);
 
+// e4m3 without infinities: 0x7f and 0xff are NaN, the largest value is 448.
+float float8_e4m3_to_float(std::uint8_t bits);
+// Rounds to nearest even, saturates at 448; NaN stays NaN.
+std::uint8_t float_to_float8_e4m3(float value);
+
 }  // namespace pagoda::tensor

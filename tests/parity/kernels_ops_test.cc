@@ -59,10 +59,10 @@ WeightSource random_weight(std::int64_t out, std::int64_t in, WeightFormat forma
     Random random(static_cast<unsigned>(row));
     for (std::int64_t i = 0; i < in; ++i) values[i] = random.normal();
   };
-  source.row_int8 = [in](std::int64_t row, std::int8_t* values, float* scale) {
+  source.row_quantized = [in](std::int64_t row, const QuantizedRow& out) {
     Random random(static_cast<unsigned>(row));
-    for (std::int64_t i = 0; i < in; ++i) values[i] = static_cast<std::int8_t>(random.between(-127, 127));
-    *scale = 0.01f + 0.001f * static_cast<float>(row % 7);
+    for (std::int64_t i = 0; i < in; ++i) out.values[i] = static_cast<std::int8_t>(random.between(-127, 127));
+    *out.scales = 0.01f + 0.001f * static_cast<float>(row % 7);
   };
   return source;
 }

@@ -25,7 +25,8 @@ void pack_bf16_row(const WeightSource& source, std::int64_t row, std::vector<flo
 
 void pack_int8_row(const WeightSource& source, std::int64_t row, std::vector<std::int8_t>& scratch,
                    std::int8_t* panel, Weight& weight) {
-  source.row_int8(row, scratch.data(), weight.scales.as<float>() + row);
+  std::int8_t zero = 0;
+  source.row_quantized(row, {scratch.data(), weight.scales.as<float>() + row, &zero});
   const std::int64_t lane = row % kPanelColumns;
   std::int32_t sum = 0;
   for (std::int64_t k = 0; k < source.in_features; ++k) {
@@ -49,7 +50,8 @@ std::int64_t packed_panels(std::int64_t out_features) {
 }
 
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
-  CHECK(source.format == WeightFormat::kBF16 || source.format == WeightFormat::kInt8);
+  CHECK(source.format == WeightFormat::kBF16 ||
+        (source.format == WeightFormat::kInt8 && source.group_size == 0 && !source.has_zeros));
   Weight weight;
   weight.format = source.format;
   weight.out_features = source.out_features;

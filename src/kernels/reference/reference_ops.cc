@@ -17,7 +17,7 @@ class ReferenceOps final : public Ops {
  public:
   std::string description() const override { return "reference (float, 1 thread)"; }
 
-  // Row-major float whatever the source format: INT8 rows are dequantised, BF16 ones rounded as they would be
+  // Row-major float whatever the source format: rows are dequantised, BF16 ones rounded as they would be
   // stored.
   Weight pack(const WeightSource& source) override {
     Weight weight;
@@ -26,20 +26,8 @@ class ReferenceOps final : public Ops {
     weight.in_features = source.in_features;
     weight.data =
         tensor::Buffer(tensor::MemoryTag::kWeights, source.out_features * source.in_features * sizeof(float));
-    std::vector<std::int8_t> integers(source.in_features);
-    for (std::int64_t row = 0; row < source.out_features; ++row) {
-      float* out = weight.data.as<float>() + row * source.in_features;
-      if (source.format == WeightFormat::kInt8) {
-        float scale = 0;
-        source.row_int8(row, integers.data(), &scale);
-        for (std::int64_t i = 0; i < source.in_features; ++i) out[i] = integers[i] * scale;
-      } else {
-        source.row_f32(row, out);
-        if (source.format == WeightFormat::kBF16)
-          for (std::int64_t i = 0; i < source.in_features; ++i)
-            out[i] = tensor::to_float(tensor::to_bfloat16(out[i]));
-      }
-    }
+    for (std::int64_t row = 0; row < source.out_features; ++row)
+      dequantize_row(source, row, weight.data.as<float>() + row * source.in_features);
     return weight;
   }
 
