@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <limits>
 
 #include "checkpoint/checkpoint.h"
 #include "cli/progress.h"
@@ -29,14 +30,19 @@ void fit_to(const std::vector<evaluate::Direction>& directions, std::int32_t max
       for (const evaluate::TestLine& line : direction.lines) longest = std::max(longest, line.source.size());
     // A token is a byte at least; a line may have another as its context; translate/ allows four tokens of
     // answer for one of source.
-    const std::int64_t answer = max_tokens > 0 ? max_tokens : 4 * static_cast<std::int64_t>(longest);
-    runner.max_model_len = static_cast<std::int32_t>(std::min(
-        {kPromptTokens + static_cast<std::int64_t>(longest) + answer, max_positions, std::int64_t{8192}}));
+    const auto source = static_cast<std::int64_t>(longest);
+    const std::int64_t answer = max_tokens > 0 ? max_tokens : 4 * source;
+    runner.max_model_len = static_cast<std::int32_t>(
+        std::min({kPromptTokens + 2 * source + answer, max_positions, std::int64_t{8192}}));
   }
-  if (runner.kv_cache_bytes == 0)
-    runner.num_kv_blocks =
-        std::max(runner.max_num_seqs * kKvTokensPerSequence, 2 * runner.max_model_len) / runner.block_size +
-        1;
+  // A block size that the engine will refuse is not ours to divide by.
+  if (runner.kv_cache_bytes == 0 && runner.block_size > 0)
+    runner.num_kv_blocks = static_cast<std::int32_t>(
+        std::clamp<std::int64_t>(std::max(std::int64_t{runner.max_num_seqs} * kKvTokensPerSequence,
+                                          std::int64_t{2} * runner.max_model_len) /
+                                         runner.block_size +
+                                     1,
+                                 1, std::numeric_limits<std::int32_t>::max()));
 }
 
 // Multiplications and additions of a forward pass over `tokens` tokens, `outputs` of which become logits. Of

@@ -134,6 +134,7 @@ TEST_F(CliEvalTest, RefusesBeforeTheWorkBegins) {
   expect_refused(eval({"--test", test, "--svg", "no/such/out.svg"}), {"no/such/out.svg"});
   expect_refused(eval({"--test", test, "--max-tokens", "-1"}), {"--max-tokens"});
   expect_refused(eval({"--test", test, "--prompt-style", "odd"}), {"odd"});
+  expect_refused(eval({"--test", test, "--block-size", "0"}), {"--block-size"});
   const Outcome none = eval({});
   EXPECT_NE(none.code, 0);
   EXPECT_THAT(none.err, HasSubstr("--test"));
