@@ -68,7 +68,7 @@ void CpuOps::linear(tensor::View x, const Weight& weight, tensor::View out, bool
     args.panel_stride = panel_bytes;
     args.panels = static_cast<std::int64_t>(end - begin);
     args.columns = std::min<std::int64_t>(end * kPanelColumns, weight.out_features) - first;
-    args.c = out.data + first;
+    args.c = out.as<float>() + first;
     args.c_stride = out.stride;
     args.accumulate = accumulate;
     if (int8) {
