@@ -160,9 +160,9 @@ Verb add_eval(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--quiet", flags->model.quiet, "No progress on stderr");
   auto engine_flags = add_engine_flags(*command);
-  // Prompts of a direction begin with the same 10 to 16 tokens: small blocks let them be shared.
-  command->get_option("--block-size")->default_val(8);
+  const CLI::Option* block_size = command->get_option("--block-size");
   return [=] {
+    flags->model.block_size_given = block_size->count() > 0;
     const base::Status status = run(*flags, *engine_flags);
     return status.ok() ? 0 : fail(status);
   };

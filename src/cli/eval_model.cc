@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/progress.h"
 #include "kernels/cpu/limits.h"
+#include "kernels/device.h"
 #include "model/load_dense.h"
 
 namespace pagoda::cli {
@@ -20,8 +21,18 @@ constexpr std::int32_t kKvTokensPerSequence = 384;
 // A prompt around a source has about 40 tokens.
 constexpr std::int32_t kPromptTokens = 256;
 
-// Room for the longest line and no more, so that memory_bytes says what the test needs.
-void fit_to(const std::vector<evaluate::Direction>& directions, std::int32_t max_tokens,
+// Prompts of a direction begin with the same 10 to 16 tokens: small blocks let them be shared. A GPU takes
+// none under 16.
+constexpr std::int32_t kSmallBlocks = 8;
+
+base::Result<bool> computes_on_gpu(const kernels::DeviceOptions& options) {
+  ASSIGN_OR_RETURN(const auto ops, kernels::make_ops(options));
+  return dynamic_cast<const kernels::CudaBackend*>(ops.get()) != nullptr;
+}
+
+// Decides what the flags leave open: room for the longest line and no more, so that memory_bytes says what
+// the test needs.
+void fit_to(const std::vector<evaluate::Direction>& directions, const EvalModelOptions& eval, bool gpu,
             std::int64_t max_positions, engine::LoadOptions& options) {
   execute::RunnerOptions& runner = options.engine.runner;
   if (runner.max_model_len == 0) {
@@ -31,18 +42,19 @@ void fit_to(const std::vector<evaluate::Direction>& directions, std::int32_t max
     // A token is a byte at least; a line may have another as its context; translate/ allows four tokens of
     // answer for one of source.
     const auto source = static_cast<std::int64_t>(longest);
-    const std::int64_t answer = max_tokens > 0 ? max_tokens : 4 * source;
+    const std::int64_t answer = eval.max_tokens > 0 ? eval.max_tokens : 4 * source;
     runner.max_model_len = static_cast<std::int32_t>(
         std::min({kPromptTokens + 2 * source + answer, max_positions, std::int64_t{8192}}));
   }
+  if (!eval.block_size_given && !gpu) runner.block_size = kSmallBlocks;
+  const std::int64_t sequences = runner.max_num_seqs > 0 ? runner.max_num_seqs : gpu ? 256 : 64;
   // A block size that the engine will refuse is not ours to divide by.
   if (runner.kv_cache_bytes == 0 && runner.block_size > 0)
-    runner.num_kv_blocks = static_cast<std::int32_t>(
-        std::clamp<std::int64_t>(std::max(std::int64_t{runner.max_num_seqs} * kKvTokensPerSequence,
-                                          std::int64_t{2} * runner.max_model_len) /
-                                         runner.block_size +
-                                     1,
-                                 1, std::numeric_limits<std::int32_t>::max()));
+    runner.num_kv_blocks = static_cast<std::int32_t>(std::clamp<std::int64_t>(
+        std::max(sequences * kKvTokensPerSequence, std::int64_t{2} * runner.max_model_len) /
+                runner.block_size +
+            1,
+        1, std::numeric_limits<std::int32_t>::max()));
 }
 
 // Multiplications and additions of a forward pass over `tokens` tokens, `outputs` of which become logits. Of
@@ -105,7 +117,8 @@ base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
                                                const EvalModelOptions& options) {
   ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(spec.directory));
   ASSIGN_OR_RETURN(engine::LoadOptions load, load_options(spec.flags));
-  fit_to(directions, options.max_tokens, checkpoint.config().max_position_embeddings, load);
+  ASSIGN_OR_RETURN(const bool gpu, computes_on_gpu(load));
+  fit_to(directions, options, gpu, checkpoint.config().max_position_embeddings, load);
   evaluate::AnswerOptions answers;
   answers.max_tokens = options.max_tokens;
   ASSIGN_OR_RETURN(answers.style,
@@ -126,7 +139,7 @@ base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
                  work.generated_tokens) /
       work.seconds;
   // Behind the run, when the engine's memory is free again.
-  report.int8_operations_per_second = kernels::CpuLimitMeter(load.cpu).int8_operations_per_second();
+  if (!gpu) report.int8_operations_per_second = kernels::CpuLimitMeter(load.cpu).int8_operations_per_second();
   return report;
 }
 

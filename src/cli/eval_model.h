@@ -26,6 +26,7 @@ struct EvalModelOptions {
   std::string style = "auto";  // of prompts
   std::int32_t max_tokens = 0;
   bool skills = false;
+  bool block_size_given = false;  // otherwise the block size is chosen here
   bool quiet = false;
 };
 

@@ -137,8 +137,10 @@ def main() -> None:
                           "words": bleu._preprocess_segment(sentence).split()})
     path = HERE / "metrics" / "golden.json"
     path.parent.mkdir(exist_ok=True)
-    golden = {"sacrebleu": sacrebleu.__version__, "cases": cases, "words": words}
-    path.write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    # An entry a line, so that a change can be read.
+    lists = [f'"{name}": [\n' + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "\n]"
+             for name, entries in (("cases", cases), ("words", words))]
+    path.write_text(f'{{"sacrebleu": "{sacrebleu.__version__}",\n' + ",\n".join(lists) + "}\n", encoding="utf-8")
     print(f"{path}: {len(cases)} cases, {len(words)} sentences cut into words")
 
 
