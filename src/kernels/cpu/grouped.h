@@ -71,4 +71,8 @@ struct GroupedKernels {
 
 GroupedKernels generic_grouped_kernels();  // Highway
 
+// Compiled for instruction sets that the CPU may lack: see panel.h.
+void avx2_grouped_int4(const GroupedArgs& args);  // needs AVX2 and FMA
+void avx2_grouped_int8(const GroupedArgs& args);
+
 }  // namespace pagoda::kernels::cpu

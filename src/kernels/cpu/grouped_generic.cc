@@ -120,10 +120,14 @@ HWY_EXPORT(GroupedInt4);
 HWY_EXPORT(GroupedInt8);
 
 GroupedKernels generic_grouped_kernels() {
-  return {[](const GroupedArgs& p) { HWY_DYNAMIC_DISPATCH(GroupedInt4)
-                                     (p); },
-          [](const GroupedArgs& p) { HWY_DYNAMIC_DISPATCH(GroupedInt8)
-                                     (p); },
+  return {[](const GroupedArgs& p) {
+            HWY_DYNAMIC_DISPATCH(GroupedInt4)
+            (p);
+          },
+          [](const GroupedArgs& p) {
+            HWY_DYNAMIC_DISPATCH(GroupedInt8)
+            (p);
+          },
           [](std::int64_t) -> std::int64_t { return 1; }};
 }
 
