@@ -53,15 +53,18 @@ __attribute__((noinline)) void tile(const GroupedArgs& p, std::int64_t row, std:
 #pragma GCC unroll 8
       for (int i = 0; i < MR; ++i) {
         const __m256i a_sum = _mm256_set1_epi32(row_sums(a_scales + i * stride, p.groups)[g]);
-        sum[i][0] = sum[i][1] =
-            _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(a_sum, Dot::kSymmetricShift));
+        static_assert(Dot::kSymmetricZero == 8 || Dot::kSymmetricZero == 0);
+        sum[i][0] = sum[i][1] = Dot::kSymmetricZero == 0
+                                    ? _mm256_setzero_si256()
+                                    : _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(a_sum, 3));
       }
     } else {
       // VPMADDWD multiplies the low halves of zero (a byte) and sum of A (16 bits); the upper ones of A are
       // 0.
       const __m128i zeros = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p.zeros + at));
-      const __m256i zero0 = _mm256_cvtepu8_epi32(zeros);
-      const __m256i zero1 = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(zeros, zeros));
+      const __m256i bias = _mm256_set1_epi32(Dot::kZeroBias);
+      const __m256i zero0 = _mm256_sub_epi32(_mm256_cvtepu8_epi32(zeros), bias);
+      const __m256i zero1 = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(zeros, zeros)), bias);
 #pragma GCC unroll 8
       for (int i = 0; i < MR; ++i) {
         const __m256i a_sum = _mm256_set1_epi32(row_sums(a_scales + i * stride, p.groups)[g] & 0xffff);

@@ -40,7 +40,7 @@ inline void widen(__m256i (&sum)[MR][2], const __m256i (&pairs)[MR][2]) {
 
 struct Int4 {
   static constexpr bool kUnpacks = true;
-  static constexpr int kSymmetricShift = 3;  // the zero is 8
+  static constexpr int kZeroBias = 0, kSymmetricZero = 8;
   static constexpr int kBytesOf32 = 4 * kRowBytes;
 
   // sum[i][j] += 32 inputs
@@ -80,7 +80,7 @@ struct Int4 {
 
 // INT4 that has been unpacked: rows of 4 inputs, a byte each.
 struct Nibbles {
-  static constexpr int kSymmetricShift = 3;  // the zero is 8
+  static constexpr int kZeroBias = 0, kSymmetricZero = 8;
   static constexpr int kBytesOf32 = 8 * kRowBytes;
 
   template <int MR>
@@ -109,7 +109,7 @@ struct Nibbles {
 template <bool kBiased>
 struct Int8 {
   static constexpr bool kUnpacks = false;
-  static constexpr int kSymmetricShift = 7;  // the zero is 128
+  static constexpr int kZeroBias = 128, kSymmetricZero = 0;  // values are made signed again
   static constexpr int kBytesOf32 = 8 * kRowBytes;
 
   template <int MR>
