@@ -74,5 +74,9 @@ GroupedKernels generic_grouped_kernels();  // Highway
 // Compiled for instruction sets that the CPU may lack: see panel.h.
 void avx2_grouped_int4(const GroupedArgs& args);  // needs AVX2 and FMA
 void avx2_grouped_int8(const GroupedArgs& args);
+void avx512_grouped_int4(const GroupedArgs& args);  // needs AVX512_VNNI
+void avx512_grouped_int8(const GroupedArgs& args);
+void amx_grouped_int4(const GroupedArgs& args);  // needs AMX-INT8; rows of A readable up to a multiple of 16
+void amx_grouped_int8(const GroupedArgs& args);
 
 }  // namespace pagoda::kernels::cpu

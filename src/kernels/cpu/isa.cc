@@ -59,6 +59,7 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   }
   if (avx512 && __builtin_cpu_supports("avx512vnni")) {
     isa.small.int8 = avx512_int8_panels;
+    isa.grouped_small = {avx512_grouped_int4, avx512_grouped_int8, avx512_panels_at_once};
     isa.small.int8_takes_signed = false;
     isa.small.panels_at_once = avx512_panels_at_once;
     isa.name += "+vnni";
@@ -71,6 +72,8 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   if (amx_wanted && amx && isa.small.bf16_takes_bf16) {
     isa.large.bf16 = amx_bf16_panels;
     isa.large.int8 = amx_int8_panels;
+    isa.large.int8_takes_signed = false;
+    isa.grouped_large = {amx_grouped_int4, amx_grouped_int8, [](std::int64_t) -> std::int64_t { return 2; }};
     isa.large.panels_at_once = [](std::int64_t) -> std::int64_t { return 2; };
     isa.name += "+amx";
   }
