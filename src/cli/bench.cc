@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "cli/bench_memory.h"
 #include "cli/bench_rows.h"
 #include "cli/bench_sockets.h"
 #include "cli/bench_streams.h"
@@ -24,6 +25,7 @@ struct Flags {
   std::int32_t repetitions = 1;
   kernels::CpuOptions cpu;
   bool serve = false;
+  bool memory = false;
   bool json = false;
   std::shared_ptr<HubFlags> hub;
 };
@@ -151,15 +153,15 @@ base::Status run(const Flags& flags) {
     if (batch < 1 || batch > 1024) return base::invalid("batch {} is not between 1 and 1024", batch);
   const std::int32_t largest = *std::max_element(flags.batches.begin(), flags.batches.end());
   ASSIGN_OR_RETURN(const auto runner, make_runner(flags, bench_runner_options(tests, largest)));
+  if (flags.memory) return run_bench_memory(*runner, flags.json);
   kernels::CpuLimitMeter meter(flags.cpu);
-  const bool int8 = runner->weights().layers.front().qkv.format == kernels::WeightFormat::kInt8;
-  const double operations = int8 ? meter.int8_operations_per_second() : meter.bf16_operations_per_second();
+  const double operations = meter.operations_per_second(runner->weights().layers.front().qkv.format);
   const std::string model = flags.random_weights.empty() ? flags.model : flags.random_weights + " (random)";
   const std::string format(kernels::weight_format_name(runner->weights().layers.front().qkv.format));
   if (!flags.json) {
     fmt::print("{}, {} {}, {}\n", model, format, execute::format_bytes(runner->memory().weights_bytes),
                runner->ops().description());
-    fmt::print("multiplying from L1: {:.0f} G operations/s; reading: beside each row\n\n", operations / 1e9);
+    fmt::print("multiplying at most: {:.0f} G operations/s; reading: beside each row\n\n", operations / 1e9);
     fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes",
                "operations", "floor tok/s", "reached", "limit read");
   }
@@ -205,6 +207,8 @@ Verb add_bench(CLI::App& app) {
       ->add_option("--streams", flags->streams,
                    "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")
       ->delimiter(',');
+  command->add_flag("--memory", flags->memory,
+                    "Instead of timing: memory planned, held and resident; fails if they differ by over 3 %");
   command->add_flag("--serve", flags->serve,
                     "With --streams: also through a server in this process and sockets, in turns; medians");
   command
