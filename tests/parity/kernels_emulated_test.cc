@@ -78,7 +78,10 @@ void compare_grouped(Random& random, bool int4, std::int64_t m, GroupedKernel ke
   random.fill_floats(scales, 0.5f, 1.5f);
   p.a = a.data();
   p.b = b.data();
-  p.scales = scales.as<float>();
+  p.scales = scales.data();
+  p.half_scales = random.between(0, 1) == 1;
+  for (std::int64_t i = 0; p.half_scales && i < all_scales; ++i)  // from 0.5 to 2
+    scales.as<std::uint16_t>()[i] = static_cast<std::uint16_t>(random.between(0x3800, 0x4000));
   if (zeros) p.zeros = zero_bytes.as<std::uint8_t>();
   for (std::int64_t row = 0; row < m; ++row)
     for (std::int64_t g = 0; g < p.groups; ++g) {

@@ -77,10 +77,11 @@ struct Kind {
   bool zeros = false;
   bool ordered = false;
   bool extreme = false;  // every integer is the largest or the smallest
+  bool half = false;     // scales that FP16 holds
 
   std::string name() const {
-    return fmt::format("{} g{}{}{}{}", weight_format_name(format), group_size, zeros ? " zeros" : "",
-                       ordered ? " ordered" : "", extreme ? " extreme" : "");
+    return fmt::format("{} g{}{}{}{}{}", weight_format_name(format), group_size, zeros ? " zeros" : "",
+                       ordered ? " ordered" : "", extreme ? " extreme" : "", half ? " half" : "");
   }
   bool integer() const { return format == WeightFormat::kInt4 || format == WeightFormat::kInt8; }
 };
@@ -109,7 +110,9 @@ const std::vector<Kind> kKinds = {{WeightFormat::kBF16},
                                   {kInt4, 64, true, true},
                                   {kInt4, 128, true, false, true},
                                   {kInt4, 32, false, false, true},
-                                  {kInt4, 256, true}};
+                                  {kInt4, 256, true},
+                                  {kInt4, 128, true, false, false, true},
+                                  {kInt8, 64, false, false, false, true}};
 
 WeightSource random_weight(std::int64_t out, std::int64_t in, const Kind& kind) {
   WeightSource source;
@@ -130,7 +133,8 @@ WeightSource random_weight(std::int64_t out, std::int64_t in, const Kind& kind) 
     for (std::int64_t i = 0; i < in; ++i)
       quantized.values[i] = static_cast<std::int8_t>(kind.extreme ? extreme : random.between(low, high));
     for (std::int64_t g = 0; g < groups; ++g) {
-      quantized.scales[g] = 0.01f + 0.001f * static_cast<float>((row + 3 * g) % 7);
+      quantized.scales[g] = kind.half ? 0.0078125f + 0.0009765625f * static_cast<float>((row + 3 * g) % 7)
+                                      : 0.01f + 0.001f * static_cast<float>((row + 3 * g) % 7);
       if (kind.zeros) quantized.zeros[g] = static_cast<std::int8_t>(random.between(low, high));
     }
   };

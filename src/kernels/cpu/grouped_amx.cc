@@ -19,11 +19,17 @@ constexpr std::int64_t kPieceInputs = 512;  // of two unpacked panels: 16 KiB
 
 using Sums = std::int32_t[kTileRows][kColumns];
 
+inline __m512 load_scales(const GroupedArgs& p, std::int64_t at) {
+  if (!p.half_scales) return _mm512_loadu_ps(static_cast<const float*>(p.scales) + at);
+  const auto* halves = static_cast<const std::uint16_t*>(p.scales) + at;
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+}
+
 // totals [.., 2 * kColumns] += the sums of one tile, for its valid rows.
 void add_group(const GroupedArgs& p, const Sums& sums, std::int64_t row, std::int64_t rows,
                std::int64_t panel, std::int64_t g, int symmetric_zero, float* totals) {
   const std::int64_t at = (panel * p.groups + g) * kColumns;
-  const __m512 scale = _mm512_loadu_ps(p.scales + at);
+  const __m512 scale = load_scales(p, at);
   __m512i zero = _mm512_set1_epi32(symmetric_zero);
   if (p.zeros != nullptr)
     zero = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p.zeros + at)));

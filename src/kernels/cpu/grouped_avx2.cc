@@ -34,6 +34,12 @@ void unpack_nibbles(const std::byte* b, std::int64_t inputs, std::byte* out) {
     }
 }
 
+inline __m256 load_scales(const GroupedArgs& p, std::int64_t at) {
+  if (!p.half_scales) return _mm256_loadu_ps(static_cast<const float*>(p.scales) + at);
+  const auto* halves = static_cast<const std::uint16_t*>(p.scales) + at;
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
+}
+
 inline const std::int32_t* row_sums(const std::byte* scales, std::int64_t groups) {
   return reinterpret_cast<const std::int32_t*>(scales) + groups;
 }
@@ -74,7 +80,7 @@ __attribute__((noinline)) void tile(const GroupedArgs& p, std::int64_t row, std:
     }
     for (std::int64_t k = 0; k < p.group; k += 32, a += 32, b += Dot::kBytesOf32)
       Dot::template add_32<MR>(sum, a, stride, b);
-    const __m256 scale0 = _mm256_loadu_ps(p.scales + at), scale1 = _mm256_loadu_ps(p.scales + at + 8);
+    const __m256 scale0 = load_scales(p, at), scale1 = load_scales(p, at + 8);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
       const __m256 a_scale = _mm256_broadcast_ss(reinterpret_cast<const float*>(a_scales + i * stride) + g);

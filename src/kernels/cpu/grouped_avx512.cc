@@ -67,6 +67,12 @@ struct Int8 {
   }
 };
 
+inline __m512 load_scales(const GroupedArgs& p, std::int64_t at) {
+  if (!p.half_scales) return _mm512_loadu_ps(static_cast<const float*>(p.scales) + at);
+  const auto* halves = static_cast<const std::uint16_t*>(p.scales) + at;
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+}
+
 inline const float* row_scales(const std::byte* scales, std::size_t offset) {
   return reinterpret_cast<const float*>(scales + offset);
 }
@@ -104,7 +110,7 @@ __attribute__((noinline)) void tile(const GroupedArgs& p, std::int64_t row, std:
     }
 #pragma GCC unroll 4
     for (int j = 0; j < NP; ++j) {
-      const __m512 scale = _mm512_loadu_ps(p.scales + ((panel + j) * p.groups + g) * kColumns);
+      const __m512 scale = load_scales(p, ((panel + j) * p.groups + g) * kColumns);
 #pragma GCC unroll 12
       for (int i = 0; i < MR; ++i) {
         const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(row_scales(a_scales, i * stride)[g]));

@@ -42,7 +42,8 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   isa.small = generic_kernels();
   isa.grouped_small = generic_grouped_kernels();
   isa.name = isa.small.name;
-  if (wanted != "sse4" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (wanted != "sse4" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c")) {
     isa.small.int8 = avx2_int8_panels;
     isa.small.int8_takes_signed = true;
     isa.grouped_small.int4 = avx2_grouped_int4;

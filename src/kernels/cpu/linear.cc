@@ -128,7 +128,9 @@ void CpuOps::linear_grouped(const Weight& weight, tensor::View out, bool accumul
   args.group = grouped_size(weight.group_size);
   args.groups = grouped_count(weight.in_features, args.group);
   const std::int64_t first_scale = begin * args.groups * kPanelColumns;
-  args.scales = weight.scales.as<float>() + first_scale;
+  args.half_scales = has_half_scales(weight);
+  args.scales =
+      weight.scales.data() + first_scale * (args.half_scales ? sizeof(std::uint16_t) : sizeof(float));
   if (weight.offsets.size() != 0) args.zeros = weight.offsets.as<std::uint8_t>() + first_scale;
   args.columns = std::min(end * kPanelColumns, weight.out_features) - begin * kPanelColumns;
   args.c = out.data + begin * kPanelColumns;

@@ -10,8 +10,13 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tensor/dtype.h"
+
 struct alignas(16) __m128i {
   std::uint8_t bytes[16];
+};
+struct alignas(32) __m256i {
+  std::uint16_t lanes[16];
 };
 template <typename T>
 struct EmulatedVector {
@@ -84,6 +89,15 @@ inline __m128i _mm_loadu_si128(const __m128i* p) {
   __m128i result;
   std::memcpy(&result, p, sizeof(result));
   return result;
+}
+
+inline __m256i _mm256_loadu_si256(const __m256i* p) {
+  __m256i result;
+  std::memcpy(&result, p, sizeof(result));
+  return result;
+}
+inline __m512 _mm512_cvtph_ps(__m256i a) {
+  return emulated_lanes<__m512>([&](int i) { return pagoda::tensor::half_to_float(a.lanes[i]); });
 }
 
 inline __m512 _mm512_set1_ps(float value) {
