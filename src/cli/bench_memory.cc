@@ -27,6 +27,8 @@ std::size_t resident_bytes() {
 }  // namespace
 
 base::Status run_bench_memory(execute::Runner& runner, bool json) {
+  if (runner.ops().memory_budget_bytes() > 0)
+    return base::invalid("--memory measures the memory of the host, so it needs --device cpu");
   run_longest_prompt(runner);
   ::malloc_trim(0);  // what loading has freed
   const execute::MemoryPlan& plan = runner.memory();

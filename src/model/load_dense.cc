@@ -30,6 +30,7 @@ class Loader {
     WeightSource source;
     source.in_features = columns;
     source.format = format;
+    source.pairs = parts.size() == 2;  // gate and up
     std::vector<Part> found;
     for (const auto& [name, rows] : parts) {
       Part part;
@@ -67,7 +68,7 @@ class Loader {
     ASSIGN_OR_RETURN(Tensor found, checkpoint_.find(name, {size}, kFloats));
     tensor::Buffer buffer(tensor::MemoryTag::kWeights, size * sizeof(float));
     Checkpoint::copy_row(found, 0, buffer.as<float>());
-    return buffer;
+    return ops_.place(std::move(buffer));
   }
 
   void report(double share) const {
@@ -230,18 +231,20 @@ WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat forma
   return source;
 }
 
-tensor::Buffer ones(std::int64_t size) {
+tensor::Buffer ones(std::int64_t size, kernels::Ops& ops) {
   tensor::Buffer buffer(tensor::MemoryTag::kWeights, size * sizeof(float));
   std::fill_n(buffer.as<float>(), size, 1.0f);
-  return buffer;
+  return ops.place(std::move(buffer));
 }
 
 }  // namespace
 
 DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernels::Ops& ops) {
   std::uint64_t seed = 1;
-  const auto linear = [&](std::int64_t out, std::int64_t in) {
-    return ops.pack(random_source(out, in, formats.linear, formats.group_size, seed++));
+  const auto linear = [&](std::int64_t out, std::int64_t in, bool pairs = false) {
+    WeightSource source = random_source(out, in, formats.linear, formats.group_size, seed++);
+    source.pairs = pairs;
+    return ops.pack(source);
   };
   const auto table = [&] {
     return ops.pack(
@@ -250,19 +253,19 @@ DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernel
   DenseWeights weights;
   weights.shape = shape;
   weights.embedding = table();
-  weights.final_norm = ones(shape.hidden_size);
+  weights.final_norm = ones(shape.hidden_size, ops);
   if (!shape.tied_embeddings) weights.lm_head = table();
   for (std::int64_t i = 0; i < shape.num_layers; ++i) {
     DenseLayer layer;
-    layer.input_norm = ones(shape.hidden_size);
-    layer.mlp_norm = ones(shape.hidden_size);
+    layer.input_norm = ones(shape.hidden_size, ops);
+    layer.mlp_norm = ones(shape.hidden_size, ops);
     if (shape.use_qk_norm) {
-      layer.q_norm = ones(shape.head_dim);
-      layer.k_norm = ones(shape.head_dim);
+      layer.q_norm = ones(shape.head_dim, ops);
+      layer.k_norm = ones(shape.head_dim, ops);
     }
     layer.qkv = linear(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size);
     layer.o = linear(shape.hidden_size, shape.q_size());
-    layer.gate_up = linear(2 * shape.intermediate_size, shape.hidden_size);
+    layer.gate_up = linear(2 * shape.intermediate_size, shape.hidden_size, /*pairs=*/true);
     layer.down = linear(shape.hidden_size, shape.intermediate_size);
     weights.layers.push_back(std::move(layer));
   }

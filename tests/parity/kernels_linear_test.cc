@@ -25,9 +25,11 @@ struct Matrix {
   std::vector<float> values;
   View view;
   Matrix(std::int64_t rows, std::int64_t cols, std::int64_t padding = 0) : values(rows * (cols + padding)) {
-    view = {values.data(), rows, cols, cols + padding};
+    view = View::of(values.data(), rows, cols, cols + padding);
   }
-  Matrix(const Matrix& other) : values(other.values), view(other.view) { view.data = values.data(); }
+  Matrix(const Matrix& other) : values(other.values), view(other.view) {
+    view = View::of(values.data(), other.view.rows, other.view.cols, other.view.stride);
+  }
 };
 
 class Random {
@@ -221,7 +223,8 @@ TEST_P(LinearParity, RowDoesNotDependOnBatch) {
     cpu->reserve(limits_of(most, in));
     const Weight weight = cpu->pack(random_weight(out, in, kind));
     for (int r = 0; r < most; ++r)
-      cpu->linear({x.view.row(r), 1, in, in}, weight, {one.view.row(r), 1, out, out}, /*accumulate=*/false);
+      cpu->linear(View::of(x.view.row(r), 1, in, in), weight, View::of(one.view.row(r), 1, out, out),
+                  /*accumulate=*/false);
     for (const int rows : {2, 3, 4, 5, 8, 15, 32, 70}) {
       Matrix all(rows, out);
       cpu->linear(x.view.first_rows(rows), weight, all.view, /*accumulate=*/false);

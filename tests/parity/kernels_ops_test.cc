@@ -19,9 +19,11 @@ struct Matrix {
   std::vector<float> values;
   View view;
   Matrix(std::int64_t rows, std::int64_t cols, std::int64_t padding = 0) : values(rows * (cols + padding)) {
-    view = {values.data(), rows, cols, cols + padding};
+    view = View::of(values.data(), rows, cols, cols + padding);
   }
-  Matrix(const Matrix& other) : values(other.values), view(other.view) { view.data = values.data(); }
+  Matrix(const Matrix& other) : values(other.values), view(other.view) {
+    view = View::of(values.data(), other.view.rows, other.view.cols, other.view.stride);
+  }
 };
 
 class Random {
@@ -138,13 +140,13 @@ class AttentionCase {
     rope.q_norm = norm_.data();
     rope.k_norm = norm_.data();
     rope.eps = 1e-5f;
-    ops.rope_and_write_kv(rope, cache, /*layer=*/1, step.slices);
+    ops.rope_and_write_kv(rope, cache, /*layer=*/1, {.slices = step.slices});
     AttentionArgs attention;
     attention.q = qkv.view.columns(0, num_heads_ * shape_.head_dim);
     attention.out = out.view;
     attention.num_heads = num_heads_;
     attention.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
-    ops.attention(attention, cache, /*layer=*/1, step.slices);
+    ops.attention(attention, cache, /*layer=*/1, {.slices = step.slices});
     return out;
   }
 

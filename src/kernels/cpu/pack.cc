@@ -181,6 +181,7 @@ Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
   weight.format = source.format;
   weight.out_features = source.out_features;
   weight.in_features = source.in_features;
+  weight.pairs = source.pairs;
   // Where a whole row shares a scale in the grouped layout, its groups are all alike.
   if (grouped) weight.group_size = source.group_size != 0 ? source.group_size : grouped_size(0);
   allocate(source, weight);
