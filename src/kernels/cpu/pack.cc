@@ -134,7 +134,7 @@ bool to_half_exactly(float value, std::uint16_t& half) {
   }
   const std::int32_t exponent = static_cast<std::int32_t>(bits >> 23 & 255) - 127;
   if ((bits & 0x1fff) != 0 || exponent < -14 || exponent > 15) return false;
-  half = static_cast<std::uint16_t>(bits >> 16 & 0x8000 | static_cast<std::uint32_t>(exponent + 15) << 10 |
+  half = static_cast<std::uint16_t>((bits >> 16 & 0x8000) | static_cast<std::uint32_t>(exponent + 15) << 10 |
                                     (bits >> 13 & 0x3ff));
   return true;
 }
