@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "cli/bench_memory.h"
 #include "cli/bench_rows.h"
 #include "cli/bench_sockets.h"
 #include "cli/bench_streams.h"
@@ -27,6 +28,7 @@ struct Flags {
   kernels::DeviceOptions device;
   std::int32_t max_num_batched_tokens = 512;
   bool serve = false;
+  bool memory = false;
   bool json = false;
   std::shared_ptr<HubFlags> hub;
 };
@@ -148,9 +150,8 @@ BenchLimits limits_of(const Flags& flags, execute::Runner& runner) {
     return {[read = cuda->measure_read_bytes_per_second()] { return read; },
             cuda->measure_bf16_operations_per_second()};
   auto meter = std::make_shared<kernels::CpuLimitMeter>(flags.device.cpu);
-  const bool int8 = runner.weights().layers.front().qkv.format == kernels::WeightFormat::kInt8;
   return {[meter] { return meter->read_bytes_per_second(); },
-          int8 ? meter->int8_operations_per_second() : meter->bf16_operations_per_second()};
+          meter->operations_per_second(runner.weights().layers.front().qkv.format)};
 }
 
 base::Status run(const Flags& flags) {
@@ -167,13 +168,14 @@ base::Status run(const Flags& flags) {
   const std::int32_t largest = *std::max_element(flags.batches.begin(), flags.batches.end());
   ASSIGN_OR_RETURN(const auto runner,
                    make_runner(flags, bench_runner_options(tests, largest, flags.max_num_batched_tokens)));
+  if (flags.memory) return run_bench_memory(*runner, flags.json);
   const BenchLimits limits = limits_of(flags, *runner);
   const std::string model = flags.random_weights.empty() ? flags.model : flags.random_weights + " (random)";
   const std::string format(kernels::weight_format_name(runner->weights().layers.front().qkv.format));
   if (!flags.json) {
     fmt::print("{}, {} {}, {}\n", model, format, execute::format_bytes(runner->memory().weights_bytes),
                runner->ops().description());
-    fmt::print("multiplying from L1: {:.0f} G operations/s; reading: beside each row\n\n",
+    fmt::print("multiplying at most: {:.0f} G operations/s; reading: beside each row\n\n",
                limits.operations_per_second / 1e9);
     fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes",
                "operations", "floor tok/s", "reached", "limit read");
@@ -220,6 +222,8 @@ Verb add_bench(CLI::App& app) {
       ->add_option("--streams", flags->streams,
                    "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")
       ->delimiter(',');
+  command->add_flag("--memory", flags->memory,
+                    "Instead of timing: memory planned, held and resident; fails if they differ by over 3 %");
   command->add_flag("--serve", flags->serve,
                     "With --streams: also through a server in this process and sockets, in turns; medians");
   command

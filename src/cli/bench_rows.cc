@@ -142,6 +142,11 @@ execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests,
   return options;
 }
 
+void run_longest_prompt(execute::Runner& runner) {
+  const std::int32_t tokens = runner.options().max_model_len;
+  BenchBatch(runner, 1, tokens).advance(0, 1, tokens);
+}
+
 BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
                    const BenchLimits& limits) {
   BenchRow row;

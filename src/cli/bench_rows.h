@@ -49,4 +49,8 @@ execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests,
 BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
                    const BenchLimits& limits);
 
+// One prompt of the longest length `runner` holds: uses every block of the cache if it was made for one
+// sequence.
+void run_longest_prompt(execute::Runner& runner);
+
 }  // namespace pagoda::cli

@@ -1,6 +1,7 @@
 #include "model/load_dense.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -216,7 +217,10 @@ WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat forma
     const std::int32_t step = int4 ? 306783379 : 16909321;  // 2^31 / 7, 2^31 / 127
     for (std::int64_t i = 0; i < in; ++i)
       quantized.values[i] = static_cast<std::int8_t>(next(state) / step + kernels::symmetric_zero(format));
-    std::fill_n(quantized.scales, groups, scale * static_cast<float>(step));
+    // Ten bits of fraction, as the FP16 scales of files.
+    const float file_scale =
+        std::bit_cast<float>(std::bit_cast<std::uint32_t>(scale * static_cast<float>(step)) & ~0x1fffu);
+    std::fill_n(quantized.scales, groups, file_scale);
   };
   source.row_fp8 = [=](std::int64_t row, std::uint8_t* values, float* row_scale) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
