@@ -1,11 +1,12 @@
 // Panels in Highway: float FMA on BF16 weights (A is float), integer multiply-add on INT8 weights. Compiled
 // once per instruction set and chosen at run time; the kernels of AVX-512's BF16 and VNNI are in
-// panel_avx512.cc.
+// panel_avx512.cc, INT8's of AVX2 in panel_avx2.cc.
 //
 // BF16: a 32-bit lane holds two consecutive k of one column; the low one is (lane << 16), the high one (lane
 // & ~0xffff). On Zen 3 a tile of 6 x 2 registers, one half after the other, reaches 15.5 products a cycle of
-// the 16 of two FMAs; a tile of 4 x 2 with both halves at once spilled two sums and reached 7. INT8: a lane
-// holds four; taken apart into 16-bit pairs (even and odd bytes), which multiply with pairs of A exactly.
+// the 16 of two FMAs; a tile of 4 x 2 with both halves at once spilled two sums and reached 7.
+// INT8: a lane holds four; taken apart into 16-bit pairs (even and odd bytes), which multiply with pairs of A
+// exactly.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/panel_generic.cc"
