@@ -28,8 +28,9 @@ struct RunnerOptions {
   std::size_t kv_cache_bytes = 0;  // 0: room for max_num_seqs full-length sequences, at most a quarter of the
                                    // memory that is available beside the weights
   std::int32_t num_kv_blocks = 0;  // not 0: exactly so many (tests)
-  kernels::WeightFormat float_format =
-      kernels::WeightFormat::kBF16;  // of weights that the checkpoint has as floats
+  // Of weights that the checkpoint has as floats; integers and kFp8 round them while loading
+  // (model/load_dense.h).
+  kernels::WeightFormat float_format = kernels::WeightFormat::kBF16;
 };
 
 // One sequence of a step, in the order of the plan.
