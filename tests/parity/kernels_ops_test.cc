@@ -1,5 +1,5 @@
-// Every operator of the CPU backend, in every instruction set this machine has, against the reference, on
-// random ragged shapes. The bounds are those of the formats: BF16 has 8 bits of fraction, INT8 activations 7.
+// The operators of the CPU backend that have no weight matrix (kernels_linear_test has those that do), in
+// every instruction set this machine has, against the reference, on random ragged shapes.
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -50,84 +50,16 @@ double relative_error(const View& actual, const View& expected) {
   return worst / std::sqrt(squares / static_cast<double>(expected.rows * expected.cols) + 1e-30);
 }
 
-WeightSource random_weight(std::int64_t out, std::int64_t in, WeightFormat format) {
-  WeightSource source;
-  source.out_features = out;
-  source.in_features = in;
-  source.format = format;
-  source.row_f32 = [in](std::int64_t row, float* values) {
-    Random random(static_cast<unsigned>(row));
-    for (std::int64_t i = 0; i < in; ++i) values[i] = random.normal();
-  };
-  source.row_quantized = [in](std::int64_t row, const QuantizedRow& out) {
-    Random random(static_cast<unsigned>(row));
-    for (std::int64_t i = 0; i < in; ++i) out.values[i] = static_cast<std::int8_t>(random.between(-127, 127));
-    *out.scales = 0.01f + 0.001f * static_cast<float>(row % 7);
-  };
-  return source;
-}
-
 class OpsParity : public ::testing::TestWithParam<const char*> {
  protected:
   std::unique_ptr<Ops> reference_ = make_reference_ops();
   std::unique_ptr<Ops> cpu_ = make_cpu_ops({.threads = 2, .deterministic = false, .isa = GetParam()});
 };
 
-TEST_P(OpsParity, Linear) {
-  SCOPED_TRACE(cpu_->description());
-  Random random(1);
-  for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kInt8})
-    for (const int m : {1, 2, 3, 5, 7, 8, 9, 12, 13, 16, 17, 31, 33, 50}) {
-      const int in = 2 * random.between(1, 200), out = random.between(1, 150);
-      SCOPED_TRACE(fmt::format("{} m={} in={} out={}", weight_format_name(format), m, in, out));
-      Matrix x(m, in, 3), expected(m, out, 5);
-      random.fill(x);
-      random.fill(expected);
-      const OpsLimits limits{.max_tokens = m, .max_features = in, .num_heads = 1, .kv = {1, 1, 16, 16}};
-      cpu_->reserve(limits);
-      const WeightSource source = random_weight(out, in, format);
-      const Weight packed = cpu_->pack(source), plain = reference_->pack(source);
-      for (const bool accumulate : {false, true}) {
-        Matrix actual(expected);
-        reference_->linear(x.view, plain, expected.view, accumulate);
-        cpu_->linear(x.view, packed, actual.view, accumulate);
-        EXPECT_LT(relative_error(actual.view, expected.view), format == WeightFormat::kInt8 ? 0.05 : 0.02);
-      }
-    }
-}
-
-TEST_P(OpsParity, LinearRowDoesNotDependOnBatch) {
-  const auto cpu = make_cpu_ops({.threads = 2, .deterministic = true, .isa = GetParam()});
-  Random random(2);
-  for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kInt8}) {
-    const int in = 322, out = 83, rows = 40;
-    Matrix x(rows, in), all(rows, out), one(1, out);
-    random.fill(x);
-    cpu->reserve({.max_tokens = rows, .max_features = in, .num_heads = 1, .kv = {1, 1, 16, 16}});
-    const Weight weight = cpu->pack(random_weight(out, in, format));
-    cpu->linear(x.view, weight, all.view, /*accumulate=*/false);
-    for (int r = 0; r < rows; ++r) {
-      cpu->linear({x.view.row(r), 1, in, in}, weight, one.view, /*accumulate=*/false);
-      for (int n = 0; n < out; ++n)
-        ASSERT_EQ(one.values[n], all.view.row(r)[n]) << "row " << r << " column " << n;
-    }
-  }
-}
-
-TEST_P(OpsParity, EmbedNormSwigluGather) {
+TEST_P(OpsParity, NormSwigluGather) {
   Random random(3);
   for (int round = 0; round < 20; ++round) {
-    const int rows = random.between(1, 30), cols = 2 * random.between(1, 100), vocab = 50;
-    for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kInt8}) {
-      const WeightSource source = random_weight(vocab, cols, format);
-      const Weight packed = cpu_->pack(source), plain = reference_->pack(source);
-      std::vector<std::int32_t> tokens(rows);
-      for (auto& token : tokens) token = random.between(0, vocab - 1);
-      Matrix actual(rows, cols), expected(rows, cols);
-      reference_->embed(tokens, plain, expected.view);
-      cpu_->embed(tokens, packed, actual.view);
-      EXPECT_LT(relative_error(actual.view, expected.view), 1e-6);
-    }
+    const int rows = random.between(1, 30), cols = 2 * random.between(1, 100);
     Matrix x(rows, cols, 2), weight(1, cols), actual(rows, cols), expected(rows, cols);
     random.fill(x);
     random.fill(weight);

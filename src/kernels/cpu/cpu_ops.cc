@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/grouped.h"
 #include "kernels/cpu/kv_layout.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/rows.h"
@@ -29,8 +30,12 @@ std::size_t round_up(std::size_t value, std::size_t multiple) {
 // each other's L1 sets: with 4096-byte rows, the 12 rows of a tile would share one 8-way set.
 std::size_t input_stride(std::int64_t max_features, bool bf16) {
   const std::size_t values = round_up(max_features, kAmxGroupMultiple * kInt8Group);
-  const std::size_t lines = round_up(values * (bf16 ? 2 : 4), kLine) / kLine;
-  return (lines | 1) * kLine;
+  const auto grouped_bytes = [max_features](std::int64_t group) {
+    const std::int64_t groups = grouped_count(max_features, group);
+    return grouped_scales_offset(groups, group) + groups * (sizeof(float) + sizeof(std::int32_t));
+  };
+  const std::size_t bytes = std::max({values * (bf16 ? 2 : 4), grouped_bytes(32), grouped_bytes(128)});
+  return (round_up(bytes, kLine) / kLine | 1) * kLine;
 }
 
 }  // namespace
@@ -49,7 +54,7 @@ std::size_t CpuOps::kv_layer_block_bytes(const KvShape& shape) const { return Kv
 std::size_t CpuOps::scratch_bytes(const OpsLimits& limits) const {
   const std::size_t rows = round_up(limits.max_tokens, kAmxRowMultiple);
   return rows * (input_stride(limits.max_features, isa_.small.bf16_takes_bf16) + sizeof(float)) +
-         threads_.size() * AttentionScratch::bytes(limits);
+         threads_.size() * (AttentionScratch::bytes(limits) + limits.max_features * sizeof(float));
 }
 
 void CpuOps::reserve(const OpsLimits& limits) {
@@ -58,6 +63,8 @@ void CpuOps::reserve(const OpsLimits& limits) {
   input_stride_ = input_stride(limits.max_features, isa_.small.bf16_takes_bf16);
   input_scratch_ = tensor::Buffer(MemoryTag::kActivations, input_rows_ * input_stride_);
   row_scales_ = tensor::Buffer(MemoryTag::kActivations, input_rows_ * sizeof(float));
+  max_features_ = limits.max_features;
+  ordered_input_ = tensor::Buffer(MemoryTag::kActivations, threads_.size() * max_features_ * sizeof(float));
   attention_stride_ = AttentionScratch::bytes(limits);
   attention_scratch_ = tensor::Buffer(MemoryTag::kActivations, threads_.size() * attention_stride_);
 }

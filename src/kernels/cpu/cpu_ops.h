@@ -33,19 +33,27 @@ class CpuOps final : public Ops {
  private:
   // Rows handed out so that each thread gets about two shares.
   std::size_t row_chunk(std::int64_t rows) const;
-  struct Operand {  // linear input in the form a panel kernel reads
-    const void* data;
-    std::size_t stride;
-    const float* row_scale;
-  };
-  Operand convert_input(tensor::View x, const Weight& weight, const PanelKernels& kernels);
+  // The rows of a linear input in the form that the weight's kernel reads, in input_scratch_; the scales of
+  // INT8 rows in row_scales_.
+  void convert_input(tensor::View x, const Weight& weight, const PanelKernels& kernels);
+  void convert_row(const float* x, const Weight& weight, const PanelKernels& kernels, std::byte* out,
+                   float* row_scale) const;
+  std::int64_t panels_at_once(const Weight& weight, std::int64_t rows) const;
+  void linear_panels(const Weight& weight, tensor::View out, bool accumulate, std::int64_t begin,
+                     std::int64_t end) const;
+  void linear_grouped(const Weight& weight, tensor::View out, bool accumulate, std::int64_t begin,
+                      std::int64_t end) const;
+  void linear_fp8(const Weight& weight, tensor::View out, bool accumulate, std::int64_t begin,
+                  std::int64_t end) const;
 
   Isa isa_;
   base::ThreadPool threads_;
   tensor::Buffer input_scratch_;  // [max rows, widest input] in the kernel's format
   std::size_t input_stride_ = 0;  // bytes
   std::int64_t input_rows_ = 0;
-  tensor::Buffer row_scales_;         // float [max rows]
+  tensor::Buffer row_scales_;     // float [max rows]
+  tensor::Buffer ordered_input_;  // float [threads, widest input]: a row in a weight's input_order
+  std::int64_t max_features_ = 0;
   tensor::Buffer attention_scratch_;  // [threads, attention_stride_]
   std::size_t attention_stride_ = 0;
 };

@@ -40,6 +40,7 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   Isa isa;
   isa.small = generic_kernels();
+  isa.grouped_small = generic_grouped_kernels();
   isa.name = isa.small.name;
   const bool highway_only = wanted == "sse4" || wanted == "avx2" || wanted == "avx512";
   const bool avx512 = !highway_only && __builtin_cpu_supports("avx512bw") &&
@@ -56,6 +57,7 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
     isa.name += "+vnni";
   }
   isa.large = isa.small;
+  isa.grouped_large = isa.grouped_small;
   // Rows of A must have one type for both kernels, so AMX comes with AVX-512 BF16 or not at all.
   const bool amx_wanted = !deterministic && (wanted.empty() || wanted == "amx");
   static const bool amx = amx_available();

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "kernels/cpu/grouped.h"
 #include "kernels/cpu/panel.h"
 
 namespace pagoda::kernels::cpu {
@@ -11,8 +12,12 @@ struct Isa {
   std::string name;    // "avx512-bf16+vnni", "AVX2", ...
   PanelKernels small;  // any m; also attention
   PanelKernels large;  // from kAmxMinRows rows, one segment; equals `small` without AMX
+  GroupedKernels grouped_small, grouped_large;  // likewise
 
   const PanelKernels& for_rows(std::int64_t m) const { return m >= kAmxMinRows ? large : small; }
+  const GroupedKernels& grouped_for_rows(std::int64_t m) const {
+    return m >= kAmxMinRows ? grouped_large : grouped_small;
+  }
 };
 
 // `wanted` as CpuOptions::isa. Restricts Highway process-wide when it names one of its targets. An ISA the

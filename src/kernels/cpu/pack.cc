@@ -1,46 +1,132 @@
 #include "kernels/cpu/pack.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/cpu/grouped.h"
 #include "kernels/cpu/panel.h"
 #include "tensor/dtype.h"
 
 namespace pagoda::kernels::cpu {
 namespace {
 
-std::int64_t group_size(WeightFormat format) {
-  return format == WeightFormat::kInt8 ? kInt8Group : kBf16Group;
+using tensor::Buffer;
+using tensor::MemoryTag;
+
+// Byte of value k of column `lane` in a panel of quads, and of octets (INT4), whose upper halves hold the
+// second quad.
+std::int64_t quad_byte(std::int64_t k, std::int64_t lane) {
+  return (k / kInt8Group * kPanelColumns + lane) * kInt8Group + k % kInt8Group;
+}
+std::int64_t octet_byte(std::int64_t k, std::int64_t lane) {
+  return (k / 8 * kPanelColumns + lane) * kInt8Group + k % 4;
+}
+std::int64_t pair_index(std::int64_t k, std::int64_t lane) {
+  return (k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group;
 }
 
-void pack_bf16_row(const WeightSource& source, std::int64_t row, std::vector<float>& scratch,
-                   std::uint16_t* panel) {
-  source.row_f32(row, scratch.data());
-  const std::int64_t lane = row % kPanelColumns;
+// What is added to INT8 values and zeros of the grouped layout to make them unsigned.
+constexpr int kInt8Bias = 128;
+
+std::uint8_t symmetric_byte(WeightFormat format) {
+  return static_cast<std::uint8_t>(symmetric_zero(format) + (format == WeightFormat::kInt8 ? kInt8Bias : 0));
+}
+
+bool is_grouped_source(const WeightSource& source) {
+  return source.format == WeightFormat::kInt4 ||
+         (source.format == WeightFormat::kInt8 && (source.group_size != 0 || source.has_zeros));
+}
+
+struct RowScratch {
+  explicit RowScratch(const WeightSource& source)
+      : floats(source.row_f32 != nullptr ? source.in_features : 0),
+        integers(source.in_features),
+        scales(source.groups()),
+        zeros(source.groups()) {}
+  std::vector<float> floats;
+  std::vector<std::int8_t> integers;
+  std::vector<float> scales;
+  std::vector<std::int8_t> zeros;
+};
+
+void pack_bf16_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel) {
+  source.row_f32(row, scratch.floats.data());
+  auto* halves = reinterpret_cast<std::uint16_t*>(panel);
   for (std::int64_t k = 0; k < source.in_features; ++k)
-    panel[(k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group] =
-        tensor::to_bfloat16(scratch[k]).bits;
+    halves[pair_index(k, row % kPanelColumns)] = tensor::to_bfloat16(scratch.floats[k]).bits;
 }
 
-void pack_int8_row(const WeightSource& source, std::int64_t row, std::vector<std::int8_t>& scratch,
-                   std::int8_t* panel, Weight& weight) {
+void pack_int8_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel,
+                   Weight& weight) {
   std::int8_t zero = 0;
-  source.row_quantized(row, {scratch.data(), weight.scales.as<float>() + row, &zero});
-  const std::int64_t lane = row % kPanelColumns;
+  source.row_quantized(row, {scratch.integers.data(), weight.scales.as<float>() + row, &zero});
   std::int32_t sum = 0;
   for (std::int64_t k = 0; k < source.in_features; ++k) {
-    panel[(k / kInt8Group * kPanelColumns + lane) * kInt8Group + k % kInt8Group] = scratch[k];
-    sum += scratch[k];
+    panel[quad_byte(k, row % kPanelColumns)] = static_cast<std::byte>(scratch.integers[k]);
+    sum += scratch.integers[k];
   }
-  // Activations are stored + 128 to be unsigned; this takes the surplus out again.
+  // Kernels that want unsigned activations get them + 128; this takes the surplus out again.
   weight.offsets.as<std::int32_t>()[row] = 128 * sum;
+}
+
+void pack_fp8_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel,
+                  Weight& weight) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(scratch.integers.data());
+  source.row_fp8(row, bytes, weight.scales.as<float>() + row);
+  for (std::int64_t k = 0; k < source.in_features; ++k)
+    panel[quad_byte(k, row % kPanelColumns)] = static_cast<std::byte>(bytes[k]);
+}
+
+void pack_grouped_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel,
+                      Weight& weight) {
+  std::fill(scratch.zeros.begin(), scratch.zeros.end(), symmetric_zero(source.format));
+  source.row_quantized(row, {scratch.integers.data(), scratch.scales.data(), scratch.zeros.data()});
+  const std::int64_t lane = row % kPanelColumns;
+  auto* bytes = reinterpret_cast<std::uint8_t*>(panel);
+  for (std::int64_t k = 0; k < source.in_features; ++k) {
+    const int value = scratch.integers[k];
+    if (source.format == WeightFormat::kInt8)
+      bytes[quad_byte(k, lane)] = static_cast<std::uint8_t>(value + kInt8Bias);
+    else
+      bytes[octet_byte(k, lane)] |= static_cast<std::uint8_t>(value << (k % 8 < 4 ? 0 : 4));
+  }
+  const std::int64_t group = grouped_size(source.group_size);
+  const std::int64_t groups = grouped_count(source.in_features, group);
+  const std::int64_t at = row / kPanelColumns * groups * kPanelColumns + lane;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const std::int64_t from = source.group_size == 0 ? 0 : g * group / source.group_size;
+    weight.scales.as<float>()[at + g * kPanelColumns] = scratch.scales[from];
+    if (source.has_zeros)
+      weight.offsets.as<std::uint8_t>()[at + g * kPanelColumns] = static_cast<std::uint8_t>(
+          scratch.zeros[from] + (source.format == WeightFormat::kInt8 ? kInt8Bias : 0));
+  }
+}
+
+void allocate(const WeightSource& source, Weight& weight) {
+  const std::int64_t panels = packed_panels(source.out_features);
+  weight.data = Buffer(MemoryTag::kWeights, panels * packed_panel_bytes(weight));
+  if (is_grouped_source(source)) {
+    const std::int64_t groups = grouped_count(source.in_features, grouped_size(source.group_size));
+    const std::int64_t scales = panels * groups * kPanelColumns;
+    weight.scales = Buffer(MemoryTag::kWeights, scales * sizeof(float));
+    if (source.has_zeros) weight.offsets = Buffer(MemoryTag::kWeights, scales);
+  } else if (source.format != WeightFormat::kBF16) {
+    weight.scales = Buffer(MemoryTag::kWeights, source.out_features * sizeof(float));
+    if (source.format == WeightFormat::kInt8)
+      weight.offsets = Buffer(MemoryTag::kWeights, source.out_features * sizeof(std::int32_t));
+  }
+  if (source.input_order.empty()) return;
+  CHECK(static_cast<std::int64_t>(source.input_order.size()) == source.in_features);
+  weight.input_order = Buffer(MemoryTag::kWeights, source.in_features * sizeof(std::int32_t));
+  std::copy(source.input_order.begin(), source.input_order.end(), weight.input_order.as<std::int32_t>());
 }
 
 }  // namespace
 
 std::int64_t packed_groups(WeightFormat format, std::int64_t in_features) {
-  const std::int64_t group = group_size(format);
+  const std::int64_t group = format == WeightFormat::kBF16 ? kBf16Group : kInt8Group;
   const std::int64_t groups = (in_features + group - 1) / group;
   return (groups + kAmxGroupMultiple - 1) / kAmxGroupMultiple * kAmxGroupMultiple;
 }
@@ -49,51 +135,84 @@ std::int64_t packed_panels(std::int64_t out_features) {
   return (out_features + kPanelColumns - 1) / kPanelColumns;
 }
 
+bool is_grouped(const Weight& weight) { return weight.group_size != 0; }
+
+std::size_t packed_panel_bytes(const Weight& weight) {
+  if (!is_grouped(weight)) return packed_groups(weight.format, weight.in_features) * kPanelRowBytes;
+  const std::int64_t group = grouped_size(weight.group_size);
+  const std::int64_t k = grouped_count(weight.in_features, group) * group;
+  return k * kPanelColumns / (weight.format == WeightFormat::kInt4 ? 2 : 1);
+}
+
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
-  CHECK(source.format == WeightFormat::kBF16 ||
-        (source.format == WeightFormat::kInt8 && source.group_size == 0 && !source.has_zeros));
+  CHECK(source.format != WeightFormat::kF32);
+  const bool grouped = is_grouped_source(source);
   Weight weight;
   weight.format = source.format;
   weight.out_features = source.out_features;
   weight.in_features = source.in_features;
-  const std::int64_t panels = packed_panels(source.out_features);
-  const std::size_t panel_bytes = packed_groups(source.format, source.in_features) * kPanelRowBytes;
-  weight.data = tensor::Buffer(tensor::MemoryTag::kWeights, panels * panel_bytes);
-  if (source.format == WeightFormat::kInt8) {
-    weight.scales = tensor::Buffer(tensor::MemoryTag::kWeights, source.out_features * sizeof(float));
-    weight.offsets = tensor::Buffer(tensor::MemoryTag::kWeights, source.out_features * sizeof(std::int32_t));
-  }
-  threads.run(panels, 1, [&](std::size_t begin, std::size_t end, int) {
-    std::vector<float> floats(source.in_features);
-    std::vector<std::int8_t> integers(source.in_features);
+  // Where a whole row shares a scale in the grouped layout, its groups are all alike.
+  if (grouped) weight.group_size = source.group_size != 0 ? source.group_size : grouped_size(0);
+  allocate(source, weight);
+  const std::size_t panel_bytes = packed_panel_bytes(weight);
+  threads.run(packed_panels(source.out_features), 1, [&](std::size_t begin, std::size_t end, int) {
+    RowScratch scratch(source);
     for (std::size_t panel = begin; panel < end; ++panel) {
       std::byte* out = weight.data.data() + panel * panel_bytes;
       const std::int64_t last = std::min<std::int64_t>((panel + 1) * kPanelColumns, source.out_features);
       for (std::int64_t row = panel * kPanelColumns; row < last; ++row) {
-        if (source.format == WeightFormat::kInt8)
-          pack_int8_row(source, row, integers, reinterpret_cast<std::int8_t*>(out), weight);
+        if (grouped)
+          pack_grouped_row(source, row, scratch, out, weight);
+        else if (source.format == WeightFormat::kInt8)
+          pack_int8_row(source, row, scratch, out, weight);
+        else if (source.format == WeightFormat::kFp8)
+          pack_fp8_row(source, row, scratch, out, weight);
         else
-          pack_bf16_row(source, row, floats, reinterpret_cast<std::uint16_t*>(out));
+          pack_bf16_row(source, row, scratch, out);
       }
     }
   });
   return weight;
 }
 
-void unpack_row(const Weight& weight, std::int64_t row, float* out) {
-  const std::size_t panel_bytes = packed_groups(weight.format, weight.in_features) * kPanelRowBytes;
-  const std::byte* panel = weight.data.data() + row / kPanelColumns * panel_bytes;
+namespace {
+
+void unpack_grouped_row(const Weight& weight, const std::uint8_t* panel, std::int64_t row, float* out) {
   const std::int64_t lane = row % kPanelColumns;
-  if (weight.format == WeightFormat::kInt8) {
-    const auto* integers = reinterpret_cast<const std::int8_t*>(panel);
-    const float scale = weight.scales.as<float>()[row];
-    for (std::int64_t k = 0; k < weight.in_features; ++k)
-      out[k] = integers[(k / kInt8Group * kPanelColumns + lane) * kInt8Group + k % kInt8Group] * scale;
-  } else {
-    const auto* halves = reinterpret_cast<const std::uint16_t*>(panel);
-    for (std::int64_t k = 0; k < weight.in_features; ++k)
-      out[k] =
-          tensor::to_float({halves[(k / kBf16Group * kPanelColumns + lane) * kBf16Group + k % kBf16Group]});
+  const std::int64_t group = grouped_size(weight.group_size);
+  const std::int64_t groups = grouped_count(weight.in_features, group);
+  const std::int64_t at = row / kPanelColumns * groups * kPanelColumns + lane;
+  const std::int32_t* order =
+      weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
+  for (std::int64_t k = 0; k < weight.in_features; ++k) {
+    const int value = weight.format == WeightFormat::kInt8
+                          ? panel[quad_byte(k, lane)]
+                          : panel[octet_byte(k, lane)] >> (k % 8 < 4 ? 0 : 4) & 15;
+    const std::int64_t g = at + k / group * kPanelColumns;
+    const int zero =
+        weight.offsets.size() == 0 ? symmetric_byte(weight.format) : weight.offsets.as<std::uint8_t>()[g];
+    out[order == nullptr ? k : order[k]] = static_cast<float>(value - zero) * weight.scales.as<float>()[g];
+  }
+}
+
+}  // namespace
+
+void unpack_row(const Weight& weight, std::int64_t row, float* out) {
+  const std::byte* panel = weight.data.data() + row / kPanelColumns * packed_panel_bytes(weight);
+  const std::int64_t lane = row % kPanelColumns;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(panel);
+  if (is_grouped(weight)) return unpack_grouped_row(weight, bytes, row, out);
+  const std::int32_t* order =
+      weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
+  for (std::int64_t k = 0; k < weight.in_features; ++k) {
+    float& value = out[order == nullptr ? k : order[k]];
+    if (weight.format == WeightFormat::kBF16)
+      value = tensor::to_float({reinterpret_cast<const std::uint16_t*>(panel)[pair_index(k, lane)]});
+    else if (weight.format == WeightFormat::kInt8)
+      value = static_cast<float>(static_cast<std::int8_t>(bytes[quad_byte(k, lane)])) *
+              weight.scales.as<float>()[row];
+    else
+      value = tensor::float8_e4m3_to_float(bytes[quad_byte(k, lane)]) * weight.scales.as<float>()[row];
   }
 }
 

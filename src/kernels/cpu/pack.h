@@ -1,14 +1,24 @@
 #pragma once
-// Weights into panels (cpu/panel.h), and single rows back out of them for the embedding.
+// Weights into panels (cpu/panel.h, cpu/grouped.h), and single rows back out of them for the embedding. What
+// each format keeps, every value as its source gives it:
+//   kBF16                 panels of pairs
+//   kInt8, a scale a row  panels of quads; scales [out]; offsets int32 [out], see pack_int8_row
+//   kInt8, kInt4, grouped panels of grouped.h; scales [panels][groups][16]; offsets: zeros
+//   [panels][groups][16]
+//                         bytes, where the source has them; input_order int32 [in]
+//   kFp8                  quads of e4m3 bytes (cpu/fp8.h); scales [out]
 
 #include "base/thread_pool.h"
 #include "kernels/weight.h"
 
 namespace pagoda::kernels::cpu {
 
-// k groups a packed weight has: padded to whole AMX tiles with zeros.
+// k groups of one panel: pairs for kBF16, quads for kInt8 and kFp8, padded to whole AMX tiles with zeros.
 std::int64_t packed_groups(WeightFormat format, std::int64_t in_features);
 std::int64_t packed_panels(std::int64_t out_features);
+// Whether a weight has the layout of grouped.h.
+bool is_grouped(const Weight& weight);
+std::size_t packed_panel_bytes(const Weight& weight);
 
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads);
 // Row `row` of W as floats: one lane of a panel.

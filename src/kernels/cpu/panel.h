@@ -55,9 +55,10 @@ using PanelKernel = void (*)(const PanelArgs&);
 // What the kernels of one instruction set want and do.
 struct PanelKernels {
   const char* name;
-  PanelKernel bf16;      // BF16 panels
-  bool bf16_takes_bf16;  // A is BF16 for `bf16`, else float
-  PanelKernel int8;      // INT8 panels, A is uint8 (value + 128)
+  PanelKernel bf16;        // BF16 panels
+  bool bf16_takes_bf16;    // A is BF16 for `bf16`, else float
+  PanelKernel int8;        // INT8 panels
+  bool int8_takes_signed;  // A is int8 for `int8` and column_offset is not used; else uint8 (value + 128)
   // Panels computed side by side at this m: work is best handed out in multiples of it.
   std::int64_t (*panels_at_once)(std::int64_t m);
 };

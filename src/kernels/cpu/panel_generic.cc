@@ -154,6 +154,7 @@ PanelKernels generic_kernels() {
   kernels.bf16 = [](const PanelArgs& p) { HWY_DYNAMIC_DISPATCH(RunBf16)(p); };
   kernels.bf16_takes_bf16 = false;
   kernels.int8 = [](const PanelArgs& p) { HWY_DYNAMIC_DISPATCH(RunInt8)(p); };
+  kernels.int8_takes_signed = false;
   kernels.panels_at_once = [](std::int64_t) -> std::int64_t { return 1; };
   return kernels;
 }

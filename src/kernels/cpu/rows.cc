@@ -22,6 +22,7 @@ constexpr hn::RebindToUnsigned<decltype(kF32)> kU32;
 constexpr hn::RebindToSigned<decltype(kF32)> kI32;
 constexpr hn::Rebind<std::uint16_t, decltype(kF32)> kU16;
 constexpr hn::Rebind<std::uint8_t, decltype(kF32)> kU8;
+constexpr hn::Rebind<std::int8_t, decltype(kF32)> kI8;
 constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(kF32));
 using Floats = hn::Vec<decltype(kF32)>;
 
@@ -90,12 +91,16 @@ void Bf16(const float* x, std::int64_t n, std::uint16_t* out) {
   for (; i < n; ++i) out[i] = tensor::to_bfloat16(x[i]).bits;
 }
 
-float Quantize(const float* x, std::int64_t n, std::uint8_t* out) {
+float Largest(const float* x, std::int64_t n) {
   Floats largest = hn::Zero(kF32);
   for_blocks(n, [&](std::int64_t i, std::int64_t count) {
     largest = hn::Max(largest, hn::Abs(load(x + i, count)));
   });
-  const float max = hn::GetLane(hn::MaxOfLanes(kF32, largest));
+  return hn::GetLane(hn::MaxOfLanes(kF32, largest));
+}
+
+float Quantize(const float* x, std::int64_t n, std::uint8_t* out) {
+  const float max = Largest(x, n);
   const float inverse = max > 0 ? 127.0f / max : 0.0f;
   for_blocks(n, [&](std::int64_t i, std::int64_t count) {
     const auto rounded = hn::NearestInt(hn::Mul(load(x + i, count), hn::Set(kF32, inverse)));
@@ -106,6 +111,38 @@ float Quantize(const float* x, std::int64_t n, std::uint8_t* out) {
     std::copy_n(padded, count, out + i);
   });
   return max / 127.0f;
+}
+
+// Rounds x * inverse; returns the sum of the integers.
+std::int32_t RoundSigned(const float* x, std::int64_t n, float inverse, std::int8_t* out) {
+  auto sum = hn::Zero(kI32);
+  for_blocks(n, [&](std::int64_t i, std::int64_t count) {
+    const auto rounded = hn::NearestInt(hn::Mul(load(x + i, count), hn::Set(kF32, inverse)));
+    sum = hn::Add(sum, rounded);
+    const auto bytes = hn::DemoteTo(kI8, rounded);
+    if (HWY_LIKELY(count == kLanes)) return hn::StoreU(bytes, kI8, out + i);
+    HWY_ALIGN std::int8_t padded[kLanes];
+    hn::StoreU(bytes, kI8, padded);
+    std::copy_n(padded, count, out + i);
+  });
+  return hn::GetLane(hn::SumOfLanes(kI32, sum));
+}
+
+float QuantizeSigned(const float* x, std::int64_t n, std::int8_t* out) {
+  const float max = Largest(x, n);
+  RoundSigned(x, n, max > 0 ? 127.0f / max : 0.0f, out);
+  return max / 127.0f;
+}
+
+void QuantizeGroups(const float* x, std::int64_t n, std::int64_t group, std::int8_t* out, float* scales,
+                    std::int32_t* sums) {
+  for (std::int64_t begin = 0, g = 0; begin < n; begin += group, ++g) {
+    const std::int64_t count = std::min(group, n - begin);
+    const float max = Largest(x + begin, count);
+    scales[g] = max / 127.0f;
+    sums[g] = RoundSigned(x + begin, count, max > 0 ? 127.0f / max : 0.0f, out + begin);
+    std::fill_n(out + begin + count, group - count, std::int8_t{0});
+  }
 }
 
 void Scale(const float* x, float factor, std::int64_t n, float* out) {
@@ -153,6 +190,8 @@ HWY_EXPORT(Swiglu);
 HWY_EXPORT(RotateHalf);
 HWY_EXPORT(Bf16);
 HWY_EXPORT(Quantize);
+HWY_EXPORT(QuantizeSigned);
+HWY_EXPORT(QuantizeGroups);
 HWY_EXPORT(SoftmaxTile);
 HWY_EXPORT(Scale);
 
@@ -168,6 +207,13 @@ void rotate_half_row(float* x, const float* cos, const float* sin, std::int64_t 
 void bf16_row(const float* x, std::int64_t n, std::uint16_t* out) { HWY_DYNAMIC_DISPATCH(Bf16)(x, n, out); }
 float quantize_row(const float* x, std::int64_t n, std::uint8_t* out) {
   return HWY_DYNAMIC_DISPATCH(Quantize)(x, n, out);
+}
+float quantize_signed_row(const float* x, std::int64_t n, std::int8_t* out) {
+  return HWY_DYNAMIC_DISPATCH(QuantizeSigned)(x, n, out);
+}
+void quantize_groups_row(const float* x, std::int64_t n, std::int64_t group, std::int8_t* out, float* scales,
+                         std::int32_t* sums) {
+  HWY_DYNAMIC_DISPATCH(QuantizeGroups)(x, n, group, out, scales, sums);
 }
 void softmax_tile_row(float* scores, std::int64_t tile, std::int64_t valid, float scale, float* max,
                       float* total, float* out, std::int64_t head_dim) {

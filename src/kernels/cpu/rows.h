@@ -16,6 +16,12 @@ void rotate_half_row(float* x, const float* cos, const float* sin, std::int64_t 
 void bf16_row(const float* x, std::int64_t n, std::uint16_t* out);
 // out = x / scale rounded, + 128, with scale = max|x| / 127; returns the scale (0 for a row of zeros).
 float quantize_row(const float* x, std::int64_t n, std::uint8_t* out);
+// The same, signed: without the 128.
+float quantize_signed_row(const float* x, std::int64_t n, std::int8_t* out);
+// The same by groups of `group`, a multiple of 32: pads the last group with zeros, writes a scale and the sum
+// of the integers of each.
+void quantize_groups_row(const float* x, std::int64_t n, std::int64_t group, std::int8_t* out, float* scales,
+                         std::int32_t* sums);
 
 // One step of the online softmax of one attention row over a tile of `tile` scores, of which the first
 // `valid` (may be 0) count: rescales out [head_dim] and *total to the new maximum and leaves exp(score *
