@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   const std::vector<Verb> verbs = {pagoda::cli::add_serve(app),   pagoda::cli::add_translate(app),
                                    pagoda::cli::add_bench(app),   pagoda::cli::add_quantize(app),
-                                   pagoda::cli::add_inspect(app), pagoda::cli::add_pull(app)};
+                                   pagoda::cli::add_inspect(app), pagoda::cli::add_pull(app),
+                                   pagoda::cli::add_eval(app)};
   CLI11_PARSE(app, argc, argv);
   const std::vector<CLI::App*> subcommands = app.get_subcommands([](const CLI::App*) { return true; });
   for (std::size_t i = 0; i < verbs.size(); ++i)

@@ -17,6 +17,7 @@ Verb add_bench_serve(CLI::App& bench);
 Verb add_quantize(CLI::App& app);
 Verb add_inspect(CLI::App& app);
 Verb add_pull(CLI::App& app);
+Verb add_eval(CLI::App& app);
 
 // The bundled model: $PAGODA_MODEL, else models/nano in the working directory or beside the build.
 std::string default_model();

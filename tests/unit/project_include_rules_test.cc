@@ -44,9 +44,10 @@ const std::vector<std::pair<std::string, std::set<std::string>>>& arrows() {
       {"serve", {"translate", "engine", "text", "base"}},
       // The other end of the wire: it shares no code with the server that it measures.
       {"load", {"base"}},
+      {"evaluate", {"translate", "engine", "text", "base"}},
       {"cli",
        {"base", "tensor", "text", "cache", "schedule", "checkpoint", "kernels", "model", "quantize",
-        "execute", "engine", "translate", "serve", "hub", "load"}},
+        "execute", "engine", "translate", "serve", "hub", "load", "evaluate"}},
   };
   return table;
 }

@@ -1,0 +1,107 @@
+#include "cli/eval_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "checkpoint/checkpoint.h"
+#include "cli/progress.h"
+#include "kernels/cpu/limits.h"
+#include "model/load_dense.h"
+
+namespace pagoda::cli {
+namespace {
+
+// Cache for so many tokens a sequence where the flags do not say: sentences of test sets and their prompts
+// have some 60 to 120, and one that is longer makes another wait.
+constexpr std::int32_t kKvTokensPerSequence = 384;
+
+// A prompt around a source has about 40 tokens.
+constexpr std::int32_t kPromptTokens = 256;
+
+// Room for the longest line and no more, so that memory_bytes says what the test needs.
+void fit_to(const std::vector<evaluate::Direction>& directions, std::int32_t max_tokens,
+            std::int64_t max_positions, engine::LoadOptions& options) {
+  execute::RunnerOptions& runner = options.engine.runner;
+  if (runner.max_model_len == 0) {
+    std::size_t longest = 0;
+    for (const evaluate::Direction& direction : directions)
+      for (const evaluate::TestLine& line : direction.lines) longest = std::max(longest, line.source.size());
+    // A token is a byte at least; translate/ allows four of answer for one of source.
+    const std::int64_t answer = max_tokens > 0 ? max_tokens : 4 * static_cast<std::int64_t>(longest);
+    runner.max_model_len = static_cast<std::int32_t>(std::min(
+        {kPromptTokens + static_cast<std::int64_t>(longest) + answer, max_positions, std::int64_t{8192}}));
+  }
+  if (runner.kv_cache_bytes == 0)
+    runner.num_kv_blocks =
+        std::max(runner.max_num_seqs * kKvTokensPerSequence, 2 * runner.max_model_len) / runner.block_size +
+        1;
+}
+
+// Multiplications and additions of a forward pass over `tokens` tokens, `outputs` of which become logits. Of
+// attention over the few tokens of a sentence nothing is counted.
+double operations(const model::DenseShape& shape, std::int64_t tokens, std::int64_t outputs) {
+  const double layer = static_cast<double>(
+      shape.hidden_size * (2 * shape.q_size() + 2 * shape.kv_size() + 3 * shape.intermediate_size));
+  return 2 * static_cast<double>(tokens * shape.num_layers) * layer +
+         2 * static_cast<double>(outputs) * static_cast<double>(shape.vocab_size * shape.hidden_size);
+}
+
+}  // namespace
+
+ModelSpec parse_model_spec(const std::string& text, const EngineFlags& base) {
+  ModelSpec spec{text, base};
+  spec.flags.model = text;
+  return spec;
+}
+
+base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
+                                               const std::vector<evaluate::Direction>& directions,
+                                               const EvalModelOptions& options) {
+  ASSIGN_OR_RETURN(const std::string directory, find_model(spec.flags.model, *spec.flags.hub));
+  ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(directory));
+  ASSIGN_OR_RETURN(engine::LoadOptions load, load_options(spec.flags));
+  fit_to(directions, options.max_tokens, checkpoint.config().max_position_embeddings, load);
+  evaluate::AnswerOptions answers;
+  answers.max_tokens = options.max_tokens;
+  ASSIGN_OR_RETURN(answers.style, translate::choose_prompt_style(
+                                      options.style, std::filesystem::path(directory).filename().string()));
+
+  evaluate::ModelReport report;
+  report.model = spec.name;
+  report.format = std::string(kernels::weight_format_name(
+      model::weight_formats(checkpoint.config(), load.engine.runner.float_format).linear));
+  {
+    Progress progress(options.quiet ? "" : "loading " + spec.name);
+    ASSIGN_OR_RETURN(const auto engine,
+                     engine::load_engine(directory, load, [&](double share) { progress.share(share, ""); }));
+    report.device = engine->device();
+    report.weights_bytes = engine->memory().weights_bytes;
+    report.memory_bytes = engine->memory().total_bytes();
+    std::size_t lines = 0;
+    for (const evaluate::Direction& direction : directions) lines += direction.lines.size();
+    Progress translating(options.quiet ? "" : spec.name);
+    const auto start = std::chrono::steady_clock::now();
+    ASSIGN_OR_RETURN(report.evaluation,
+                     evaluate::evaluate_directions(
+                         *engine, directions, answers, [&](std::size_t done, std::int64_t tokens) {
+                           const std::chrono::duration<double> seconds =
+                               std::chrono::steady_clock::now() - start;
+                           translating.share(static_cast<double>(done) / static_cast<double>(lines),
+                                             fmt::format("{}/{} lines, {:.0f} tokens/s", done, lines,
+                                                         static_cast<double>(tokens) / seconds.count()));
+                         }));
+  }
+  const evaluate::Work& work = report.evaluation.work;
+  // The last token of an answer is never computed on, and each answer's first comes from its prompt.
+  const auto answered = static_cast<std::int64_t>(report.evaluation.num_lines());
+  report.operations_per_second =
+      operations(model::shape_of(checkpoint.config()),
+                 work.prompt_tokens - work.cached_tokens + work.generated_tokens - answered,
+                 work.generated_tokens) /
+      work.seconds;
+  report.int8_operations_per_second = kernels::CpuLimitMeter(load.cpu).int8_operations_per_second();
+  return report;
+}
+
+}  // namespace pagoda::cli
