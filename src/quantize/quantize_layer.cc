@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "checkpoint/stored_linear.h"
+#include "model/load_dense.h"
 #include "quantize/awq.h"
 #include "quantize/fold_scales.h"
 #include "quantize/matrix_product.h"

@@ -197,7 +197,7 @@ base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::st
   }
 
   base::ThreadPool threads(options.threads);
-  const std::unique_ptr<kernels::Ops> ops = kernels::make_cpu_ops({.threads = options.threads});
+  const std::unique_ptr<kernels::Ops> ops = kernels::make_cpu_ops({.threads = options.threads, .deterministic = true, .isa = ""});
   std::unique_ptr<LayerPass> pass;
   if (needs_texts(options.method)) {
     pass = std::make_unique<LayerPass>(shape, *ops, std::move(calibration));
