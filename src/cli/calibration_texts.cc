@@ -143,7 +143,7 @@ base::Result<std::vector<Sample>> samples_of_file(const std::string& path,
 
 }  // namespace
 
-base::Result<std::vector<std::vector<std::int32_t>>> calibration_texts(const std::string& directory,
+base::Result<std::vector<quantize::CalibrationText>> calibration_texts(const std::string& directory,
                                                                        const CalibrationFlags& flags) {
   if (flags.samples < 1) return base::invalid("--samples is {}, it must be at least 1", flags.samples);
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(directory + "/tokenizer.json"));
@@ -159,7 +159,7 @@ base::Result<std::vector<std::vector<std::int32_t>>> calibration_texts(const std
     ASSIGN_OR_RETURN(samples, samples_of_file(flags.file, wanted));
   }
   if (samples.size() > static_cast<std::size_t>(flags.samples)) samples.resize(flags.samples);
-  std::vector<std::vector<std::int32_t>> texts;
+  std::vector<quantize::CalibrationText> texts;
   for (const Sample& sample : samples) {
     translate::Task task;
     task.source = sample.source;
@@ -167,13 +167,14 @@ base::Result<std::vector<std::vector<std::int32_t>>> calibration_texts(const std
     task.to = sample.to;
     ASSIGN_OR_RETURN(std::vector<text::TokenId> ids,
                      chat.render(tokenizer, translate::build_messages(task, style)));
+    quantize::CalibrationText& text = texts.emplace_back();
+    text.answer = ids.size();
     if (!sample.answer.empty()) {
       for (const text::TokenId id : tokenizer.encode(sample.answer)) ids.push_back(id);
       ids.push_back(chat.stop_ids().front());
     }
     if (ids.size() > kMaxTokens) ids.resize(kMaxTokens);
-    std::vector<std::int32_t>& text = texts.emplace_back();
-    for (const text::TokenId id : ids) text.push_back(id.value);
+    for (const text::TokenId id : ids) text.tokens.push_back(id.value);
   }
   return texts;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "quantize/layer_pass.h"
 
 namespace pagoda::cli {
 
@@ -18,9 +19,9 @@ struct CalibrationFlags {
 };
 void add_calibration_flags(CLI::App& command, CalibrationFlags* flags);
 
-// Token ids of each sample, for the tokenizer and the prompts of the model in `directory`; the same for the
+// The samples, for the tokenizer and the prompts of the model in `directory`; the same for the
 // same flags. kInvalidArgument for files and languages that cannot be used.
-base::Result<std::vector<std::vector<std::int32_t>>> calibration_texts(const std::string& directory,
+base::Result<std::vector<quantize::CalibrationText>> calibration_texts(const std::string& directory,
                                                                        const CalibrationFlags& flags);
 
 }  // namespace pagoda::cli

@@ -81,7 +81,7 @@ int run(const Flags& flags) {
     if (!report.ok()) return fail(report.status());
     return print(flags.out, report->bytes_before, report->bytes_after, report->relative_error);
   }
-  std::vector<std::vector<std::int32_t>> texts;
+  std::vector<quantize::CalibrationText> texts;
   if (flags.method == "gptq" || flags.method == "awq") {
     auto made = calibration_texts(*directory, flags.calibration);
     if (!made.ok()) return fail(made.status());

@@ -40,7 +40,7 @@ boost::json::array numbers_of(const MatrixError& error) {
 }  // namespace
 
 std::string fingerprint(const checkpoint::Checkpoint& source, const Options& options,
-                        const std::vector<std::vector<std::int32_t>>& calibration) {
+                        const std::vector<CalibrationText>& calibration) {
   Hash hash;
   const std::string directory = fs::weakly_canonical(source.directory()).string();
   hash.add(directory.data(), directory.size());
@@ -57,10 +57,12 @@ std::string fingerprint(const checkpoint::Checkpoint& source, const Options& opt
   hash.number(options.gptq.act_order);
   hash.number(options.gptq.static_groups);
   hash.number(options.int8_tables);
-  for (const std::vector<std::int32_t>& text : calibration) {
-    hash.number(text.size());
-    hash.add(text.data(), text.size() * sizeof text[0]);
+  for (const CalibrationText& text : calibration) {
+    hash.number(text.answer);
+    hash.number(text.tokens.size());
+    hash.add(text.tokens.data(), text.tokens.size() * sizeof text.tokens[0]);
   }
+  hash.number(kPromptWeight);
   return hash.hex();
 }
 

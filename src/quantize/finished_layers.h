@@ -12,7 +12,7 @@ namespace pagoda::quantize {
 
 // Of everything that decides what the layers become.
 std::string fingerprint(const checkpoint::Checkpoint& source, const Options& options,
-                        const std::vector<std::vector<std::int32_t>>& calibration);
+                        const std::vector<CalibrationText>& calibration);
 
 class FinishedLayers {
  public:

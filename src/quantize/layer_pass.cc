@@ -37,9 +37,8 @@ kernels::Weight pack_floats(kernels::Ops& ops, const std::vector<float>& values,
   return ops.pack(source);
 }
 
-LayerPass::LayerPass(const model::DenseShape& shape, kernels::Ops& ops,
-                     std::vector<std::vector<std::int32_t>> sequences)
-    : shape_(shape), ops_(ops), sequences_(std::move(sequences)) {
+LayerPass::LayerPass(const model::DenseShape& shape, kernels::Ops& ops, std::vector<CalibrationText> texts)
+    : shape_(shape), ops_(ops), texts_(std::move(texts)) {
   make_chunks();
   hidden_ = floats(tokens_, shape.hidden_size);
   middle_ = floats(tokens_, shape.hidden_size);
@@ -59,9 +58,12 @@ LayerPass::LayerPass(const model::DenseShape& shape, kernels::Ops& ops,
 }
 
 void LayerPass::make_chunks() {
-  for (const std::vector<std::int32_t>& sequence : sequences_) {
-    CHECK(!sequence.empty());
-    const auto length = static_cast<std::int64_t>(sequence.size());
+  for (const CalibrationText& text : texts_) {
+    CHECK(!text.tokens.empty());
+    const auto length = static_cast<std::int64_t>(text.tokens.size());
+    // The last token of the prompt is where the answer's first is made.
+    for (std::size_t i = 0; i < text.tokens.size(); ++i)
+      weights_.push_back(i + 1 < text.answer ? kPromptWeight : 1);
     if (chunks_.empty() || chunks_.back().rows + length > kChunkRows) chunks_.push_back({.first = tokens_});
     Chunk& chunk = chunks_.back();
     chunk.slices.push_back({.first_row = static_cast<std::int32_t>(chunk.rows),
@@ -99,7 +101,7 @@ void LayerPass::qkv_inputs(const float* norm, const Visit& visit) {
   for (const Chunk& chunk : chunks_) {
     const View normed{normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size};
     norm_chunk(hidden_, chunk, norm, normed);
-    visit(normed);
+    visit(normed, chunk.first);
   }
 }
 
@@ -127,7 +129,7 @@ void LayerPass::o_inputs(const float* norm, const kernels::Weight& qkv, const fl
     attention.num_heads = shape_.num_heads;
     attention.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
     ops_.attention(attention, kv_cache_, 0, chunk.slices);
-    visit(attention.out);
+    visit(attention.out, chunk.first);
   }
 }
 
@@ -139,7 +141,7 @@ void LayerPass::gate_up_inputs(const kernels::Weight& o, const float* norm, cons
                 middle.data);
     ops_.linear(rows_of(attended_, chunk, shape_.q_size()), o, middle, /*accumulate=*/true);
     norm_chunk(middle_, chunk, norm, normed);
-    visit(normed);
+    visit(normed, chunk.first);
   }
 }
 
@@ -152,7 +154,7 @@ void LayerPass::down_inputs(const float* norm, const kernels::Weight& gate_up, c
     norm_chunk(middle_, chunk, norm, normed);
     ops_.linear(normed, gate_up, both, /*accumulate=*/false);
     ops_.swiglu(both, activated);
-    visit(activated);
+    visit(activated, chunk.first);
   }
 }
 

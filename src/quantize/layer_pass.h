@@ -13,24 +13,34 @@
 
 namespace pagoda::quantize {
 
+// A text as the model sees it: a prompt, and the answer to it from `answer` on (the length: no answer).
+struct CalibrationText {
+  std::vector<std::int32_t> tokens;
+  std::size_t answer = 0;
+};
+// What a prompt's tokens count in a gram, an answer's counting 1. Prompts are mostly the same few
+// instructions, and what is wanted of the model are its answers.
+inline constexpr float kPromptWeight = 0.25f;
+
 // A matrix of floats [out, in] that a layer computes with.
 kernels::Weight pack_floats(kernels::Ops& ops, const std::vector<float>& values, std::int64_t out,
                             std::int64_t in);
 
 class LayerPass {
  public:
-  // `sequences`: token ids of each text, none empty. Their embeddings are the first activations.
-  LayerPass(const model::DenseShape& shape, kernels::Ops& ops,
-            std::vector<std::vector<std::int32_t>> sequences);
+  // `texts`: none empty. The embeddings of their tokens are the first activations.
+  LayerPass(const model::DenseShape& shape, kernels::Ops& ops, std::vector<CalibrationText> texts);
 
   std::int64_t tokens() const { return tokens_; }
-  const std::vector<std::vector<std::int32_t>>& sequences() const { return sequences_; }
+  const std::vector<CalibrationText>& texts() const { return texts_; }
+  // What token t counts in a gram.
+  float weight(std::int64_t token) const { return weights_[token]; }
   // Row of token t: written by the caller before the first layer (an embedding).
   float* hidden(std::int64_t token) { return hidden_.as<float>() + token * shape_.hidden_size; }
 
   // The four products of a layer in their order. Each call hands the inputs of its product to `visit`, chunk
   // by chunk [rows, features], and needs the calls before it. None changes hidden() but finish().
-  using Visit = std::function<void(tensor::View)>;
+  using Visit = std::function<void(tensor::View rows, std::int64_t first_token)>;
   void qkv_inputs(const float* norm, const Visit& visit);
   void o_inputs(const float* norm, const kernels::Weight& qkv, const float* q_norm, const float* k_norm,
                 const Visit& visit);
@@ -55,7 +65,8 @@ class LayerPass {
 
   const model::DenseShape& shape_;
   kernels::Ops& ops_;
-  std::vector<std::vector<std::int32_t>> sequences_;
+  std::vector<CalibrationText> texts_;
+  std::vector<float> weights_;  // [tokens]
   std::int64_t tokens_ = 0, largest_chunk_ = 0, longest_ = 0, kv_blocks_ = 0;
   std::vector<Chunk> chunks_;
   tensor::Buffer hidden_;     // [tokens, hidden]: input of the layer

@@ -101,10 +101,16 @@ class LayerWork {
   LayerWork(const Options& options, kernels::Ops& ops, base::ThreadPool& threads)
       : options_(options), ops_(ops), threads_(threads) {}
 
-  LayerPass::Visit accumulate(std::vector<float>& gram, std::int64_t in) {
+  // Each row counts as its token does: it is scaled by the root.
+  LayerPass::Visit accumulate(const LayerPass& pass, std::vector<float>& gram, std::int64_t in) {
     gram.assign(in * in, 0.0f);
-    return [this, &gram](View rows) {
-      accumulate_gram({rows.data, rows.rows, rows.cols, rows.stride, 1}, gram.data(), threads_);
+    return [this, &pass, &gram](View rows, std::int64_t first_token) {
+      weighted_.resize(rows.rows * rows.cols);
+      for (std::int64_t r = 0; r < rows.rows; ++r) {
+        const float root = std::sqrt(pass.weight(first_token + r));
+        for (std::int64_t i = 0; i < rows.cols; ++i) weighted_[r * rows.cols + i] = rows.row(r)[i] * root;
+      }
+      accumulate_gram({weighted_.data(), rows.rows, rows.cols, rows.cols, 1}, gram.data(), threads_);
     };
   }
 
@@ -165,6 +171,7 @@ class LayerWork {
   const Options& options_;
   kernels::Ops& ops_;
   base::ThreadPool& threads_;
+  std::vector<float> weighted_;  // rows of one chunk
   std::vector<StoredTensor> tensors_;
 };
 
@@ -218,23 +225,23 @@ std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, c
     const float* k_norm = or_null(layer.k_norm);
     if (options.method == Method::kAwq) {
       LayerGrams grams;
-      pass->qkv_inputs(layer.input_norm.data(), work.accumulate(grams.qkv, qkv.in));
+      pass->qkv_inputs(layer.input_norm.data(), work.accumulate(*pass, grams.qkv, qkv.in));
       pass->o_inputs(layer.input_norm.data(), pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
-                     work.accumulate(grams.o, o.in));
+                     work.accumulate(*pass, grams.o, o.in));
       pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), layer.mlp_norm.data(),
-                           work.accumulate(grams.gate_up, gate_up.in));
+                           work.accumulate(*pass, grams.gate_up, gate_up.in));
       pass->down_inputs(layer.mlp_norm.data(), pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
-                        work.accumulate(grams.down, down.in));
+                        work.accumulate(*pass, grams.down, down.in));
       fold_awq_scales(grams, shape, options.scheme, threads, &layer);
     }
     std::vector<float> gram;
-    pass->qkv_inputs(layer.input_norm.data(), work.accumulate(gram, qkv.in));
+    pass->qkv_inputs(layer.input_norm.data(), work.accumulate(*pass, gram, qkv.in));
     kernels::Weight weight = work.quantize(qkv, layer.qkv, gram, &report->qkv);
-    pass->o_inputs(layer.input_norm.data(), weight, q_norm, k_norm, work.accumulate(gram, o.in));
+    pass->o_inputs(layer.input_norm.data(), weight, q_norm, k_norm, work.accumulate(*pass, gram, o.in));
     weight = work.quantize(o, layer.o, gram, &report->o);
-    pass->gate_up_inputs(weight, layer.mlp_norm.data(), work.accumulate(gram, gate_up.in));
+    pass->gate_up_inputs(weight, layer.mlp_norm.data(), work.accumulate(*pass, gram, gate_up.in));
     weight = work.quantize(gate_up, layer.gate_up, gram, &report->gate_up);
-    pass->down_inputs(layer.mlp_norm.data(), weight, work.accumulate(gram, down.in));
+    pass->down_inputs(layer.mlp_norm.data(), weight, work.accumulate(*pass, gram, down.in));
     pass->finish(work.quantize(down, layer.down, gram, &report->down));
   }
   const std::string prefix = prefix_of(index);
@@ -251,7 +258,7 @@ std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, c
 }
 
 void run_layer(const FloatLayer& layer, const model::DenseShape& shape, kernels::Ops& ops, LayerPass& pass) {
-  const LayerPass::Visit nobody = [](View) {};
+  const LayerPass::Visit nobody = [](View, std::int64_t) {};
   const std::int64_t hidden = shape.hidden_size;
   pass.o_inputs(layer.input_norm.data(),
                 pack_floats(ops, layer.qkv, shape.q_size() + 2 * shape.kv_size(), hidden),

@@ -89,8 +89,8 @@ base::Status embed(const Checkpoint& source, bool int8, LayerPass& pass) {
                    find_linear(source, "model.embed_tokens", config.vocab_size, config.hidden_size));
   std::vector<float> row(config.hidden_size);
   std::int64_t token = 0;
-  for (const std::vector<std::int32_t>& sequence : pass.sequences())
-    for (const std::int32_t id : sequence) {
+  for (const CalibrationText& text : pass.texts())
+    for (const std::int32_t id : text.tokens) {
       if (id < 0 || id >= config.vocab_size)
         return base::invalid("a calibration text has token {}, the vocabulary {} entries", id,
                              config.vocab_size);
@@ -181,8 +181,7 @@ MatrixError ModelReport::total() const {
 }
 
 base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::string& out,
-                                         const Options& options,
-                                         std::vector<std::vector<std::int32_t>> calibration,
+                                         const Options& options, std::vector<CalibrationText> calibration,
                                          const std::function<void(double, const std::string&)>& progress) {
   RETURN_IF_ERROR(check(source, options, !calibration.empty()));
   RETURN_IF_ERROR(prepare_directory(out));
@@ -197,7 +196,8 @@ base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::st
   }
 
   base::ThreadPool threads(options.threads);
-  const std::unique_ptr<kernels::Ops> ops = kernels::make_cpu_ops({.threads = options.threads, .deterministic = true, .isa = ""});
+  const std::unique_ptr<kernels::Ops> ops =
+      kernels::make_cpu_ops({.threads = options.threads, .deterministic = true, .isa = ""});
   std::unique_ptr<LayerPass> pass;
   if (needs_texts(options.method)) {
     pass = std::make_unique<LayerPass>(shape, *ops, std::move(calibration));

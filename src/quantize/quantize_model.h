@@ -20,13 +20,12 @@ struct ModelReport {
   MatrixError total() const;  // of all matrices of all layers
 };
 
-// `calibration`: token ids of texts as the model sees them; needed by kGptq and kAwq, else ignored. `out`
+// `calibration`: texts as the model sees them; needed by kGptq and kAwq, else ignored. `out`
 // must not hold a model yet. What is finished is kept in `out` + ".partial" until the end; a run with the
 // same source, options and texts goes on from there, one with others begins anew. `progress` (may be empty)
 // hears the share done and what it is at.
 base::Result<ModelReport> quantize_model(const checkpoint::Checkpoint& source, const std::string& out,
-                                         const Options& options,
-                                         std::vector<std::vector<std::int32_t>> calibration,
+                                         const Options& options, std::vector<CalibrationText> calibration,
                                          const std::function<void(double, const std::string&)>& progress);
 
 }  // namespace pagoda::quantize
