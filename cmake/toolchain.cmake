@@ -9,7 +9,8 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 
-add_compile_options(-Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer)
+# nvcc knows its own options only; its host code is checked when g++ compiles the same headers.
+add_compile_options($<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wno-unused-parameter$<SEMICOLON>-fno-omit-frame-pointer>)
 if(PAGODA_WERROR)
   add_compile_options(-Werror)
 endif()

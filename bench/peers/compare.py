@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Turns the raw output of both sides of bench/peers/llama_cpp.sh into one table, or one JSON object a row.
 
-Reads two files of JSON lines (a missing one counts as empty; lines that are no JSON objects are skipped):
-ours  - `pagoda bench --json`: test, batch, tokens_per_second
-peer  - `llama-bench -o jsonl` (n_prompt, n_gen, avg_ts) and `llama-batched-bench --output-format jsonl` (pl, tg, speed_tg)
+Reads files of JSON lines (a missing one counts as empty; lines that are no JSON objects are skipped):
+ours         - `pagoda bench --json`: test, batch, tokens_per_second, and the fraction of the machine's limit reached
+FORMAT=PATH  - `llama-bench -o jsonl` (n_prompt, n_gen, avg_ts) and `llama-batched-bench --output-format jsonl` (pl, tg,
+               speed_tg) with weights in that format; with several, the fastest one of each row counts
 The same measurement occurs once a round; the median of the rounds is reported.
 """
 
@@ -28,11 +29,11 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def our_rates(path: Path) -> Rates:
-    rates: Rates = defaultdict(list)
+def our_values(path: Path, name: str) -> Rates:
+    values: Rates = defaultdict(list)
     for record in json_lines(path):
-        rates[record["test"], record["batch"]].append(record["tokens_per_second"])
-    return rates
+        values[record["test"], record["batch"]].append(record[name])
+    return values
 
 
 def peer_rates(path: Path) -> Rates:
@@ -68,25 +69,35 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("ours", type=Path)
-    parser.add_argument("theirs", type=Path)
+    parser.add_argument("theirs", nargs="+", metavar="FORMAT=PATH")
     arguments = parser.parse_args()
-    ours, theirs = our_rates(arguments.ours), peer_rates(arguments.theirs)
+    ours = our_values(arguments.ours, "tokens_per_second")
+    fractions = our_values(arguments.ours, "fraction")
+    theirs = {name: peer_rates(Path(path)) for name, path in (text.split("=", 1) for text in arguments.theirs)}
 
     if not arguments.json:
         print(f"{arguments.shape} {arguments.format}, {arguments.threads} threads, {arguments.cpu}; "
               f"tokens/s, medians; theirs: {arguments.peer_version}")
-        print(f"{'test':<8}{'batch':>6}{'ours':>12}{'theirs':>12}{'ratio':>8}")
+        print(f"{'test':<8}{'batch':>6}{'ours':>10}{'of limit':>10}" + "".join(f"{name:>10}" for name in theirs)
+              + f"{'ratio':>8}")
     for test, batch in wanted(arguments.tests, arguments.batches):
-        our, their = middle(ours, (test, batch)), middle(theirs, (test, batch))
+        key = (test, batch)
+        our, fraction = middle(ours, key), middle(fractions, key)
+        each = {name: middle(rates, key) for name, rates in theirs.items()}
+        best = max((name for name in each if each[name] is not None), key=lambda name: each[name] or 0.0, default=None)
+        their = each[best] if best is not None else None
         ratio = our / their if our is not None and their else None
         if arguments.json:
             print(json.dumps({
                 "test": test, "batch": batch, "shape": arguments.shape, "format": arguments.format, "ours": our,
-                "theirs": their, "ratio": ratio, "peer": arguments.peer, "peer_version": arguments.peer_version,
-                "threads": arguments.threads, "cpu": arguments.cpu,
-                "our_rounds": ours.get((test, batch), []), "their_rounds": theirs.get((test, batch), [])}))
+                "fraction_of_limit": fraction, "theirs": their, "their_format": best, "ratio": ratio,
+                "peer": arguments.peer, "peer_version": arguments.peer_version, "threads": arguments.threads,
+                "cpu": arguments.cpu, "our_rounds": ours.get(key, []),
+                "their_rounds": {name: rates.get(key, []) for name, rates in theirs.items()}}))
         else:
-            print(f"{test:<8}{batch:>6}{shown(our):>12}{shown(their):>12}{shown(ratio):>8}")
+            limit = "-" if fraction is None else f"{100 * fraction:.0f} %"
+            print(f"{test:<8}{batch:>6}{shown(our):>10}{limit:>10}"
+                  + "".join(f"{shown(value):>10}" for value in each.values()) + f"{shown(ratio):>8}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ pagoda=${PAGODA_BIN:-$repository/build/release/src/cli/pagoda}
 package_version=${LLAMA_CPP_PYTHON_VERSION:-0.3.36}
 
 shape=1.8b format=bf16 our_format='' tests=pp512,tg128 batches=1,8,32 rounds=3
-threads=$(nproc) json='' peer_only=''
+threads=$(nproc) json='' peer_only='' quantised=''
 # Every sequence of a batch has a prompt of this many tokens before its decoding is timed.
 batch_prompt=128
 
@@ -20,8 +20,10 @@ usage() {
   cat <<'TEXT'
 bench/peers/llama_cpp.sh [options]
   --shape 1.8b|7b            model shape (1.8b)
-  --format bf16|q8_0|q4_0    weights on llama.cpp's side, and on ours unless --our-format is given (bf16)
+  --format NAME              weights on llama.cpp's side: bf16, q8_0, q4_0 or q4_k_m; and on ours unless
+                             --our-format is given (bf16)
   --our-format NAME          what `pagoda bench --format` gets, e.g. int8 beside q8_0
+  --quantised                instead of --format: our INT4 beside the better of q4_0 and q4_k_m, our INT8 beside q8_0
   --tests pp512,tg128        ppN: N prompt tokens; tgN: N generated tokens
   --batches 1,8,32           sequences that decode together in the tg tests
   --threads N                for both sides (all processors)
@@ -40,6 +42,7 @@ while (($#)); do
   case $1 in
     --json) json=--json; shift; continue ;;
     --peer-only) peer_only=1; shift; continue ;;
+    --quantised) quantised=1; shift; continue ;;
     --clean) rm -f "$cache"/*.gguf "$cache"/*.partial; exit 0 ;;
     -h | --help) usage; exit 0 ;;
     --shape | --format | --our-format | --tests | --batches | --threads | --rounds)
@@ -50,7 +53,7 @@ while (($#)); do
 done
 
 [[ $shape =~ ^(1\.8b|7b)$ ]] || fail "--shape is 1.8b or 7b, not '$shape'"
-[[ $format =~ ^(bf16|q8_0|q4_0)$ ]] || fail "--format is bf16, q8_0 or q4_0, not '$format'"
+[[ $format =~ ^(bf16|q8_0|q4_0|q4_k_m)$ ]] || fail "--format is bf16, q8_0, q4_0 or q4_k_m, not '$format'"
 [[ $tests =~ ^(pp|tg)[1-9][0-9]*(,(pp|tg)[1-9][0-9]*)*$ ]] || fail "--tests is a list like pp512,tg128, not '$tests'"
 [[ $batches =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || fail "--batches is a list like 1,8,32, not '$batches'"
 [[ $threads =~ ^[1-9][0-9]*$ && $rounds =~ ^[1-9][0-9]*$ ]] || fail "--threads and --rounds are positive numbers"
@@ -111,11 +114,14 @@ peer_version() {
   fi
 }
 
+model_path() { echo "$cache/hunyuan-$shape-$1.gguf"; }
+
 write_model() {
-  model=$cache/hunyuan-$shape-$format.gguf
+  local model
+  model=$(model_path "$1")
   [[ -e $model ]] && return
   note "writing $model"
-  "$cache/venv/bin/python" -B "$here/write_gguf.py" --shape "$shape" --format "$format" "$model"
+  "$cache/venv/bin/python" -B "$here/write_gguf.py" --shape "$shape" --format "$1" "$model"
 }
 
 # Members of the comma-separated list $1 that start with $2, without it.
@@ -124,6 +130,8 @@ select_tests() { tr ',' '\n' <<<"$1" | sed -n "s/^$2//p" | paste -sd, -; }
 # Prompt tests and single sequences by llama-bench, which starts from an empty cache and warms up by itself; batches by
 # llama-batched-bench, each sequence with cache space of its own, as a server would keep them.
 run_peer() {
+  local model
+  model=$(model_path "$1")
   local prompts generated alone=0 many largest longest
   prompts=$(select_tests "$tests" pp)
   generated=$(select_tests "$tests" tg)
@@ -143,7 +151,7 @@ run_peer() {
 }
 
 run_ours() {
-  "$pagoda" bench --random-weights "$shape" --format "${our_format:-$format}" --tests "$tests" \
+  "$pagoda" bench --random-weights "$shape" --format "$1" --tests "$tests" \
     --batches "$batches" --threads "$threads" --json 2>>"$work/ours.log"
 }
 
@@ -152,19 +160,35 @@ check_tools
 python_environment
 fetch_source
 build_peer
-write_model
+# What is compared: our format and, after the colon, those of llama.cpp, of which the faster one counts in each row.
+pairs=("${our_format:-$format}:$format")
+[[ -z $quantised ]] || pairs=(int4:q4_0,q4_k_m int8:q8_0)
+for pair in "${pairs[@]}"; do
+  peers=${pair#*:}
+  for name in ${peers//,/ }; do write_model "$name"; done
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 for ((round = 1; round <= rounds; round++)); do
-  note "round $round of $rounds"
-  if [[ -z $peer_only ]]; then
-    run_ours >>"$work/ours.jsonl" || fail "our side failed: $(tail -3 "$work/ours.log")"
-  fi
-  run_peer >>"$work/peer.jsonl" || fail "llama.cpp failed: $(tail -3 "$work/peer.log")"
+  for pair in "${pairs[@]}"; do
+    ours=${pair%%:*} peers=${pair#*:}
+    note "round $round of $rounds: $ours beside $peers"
+    if [[ -z $peer_only ]]; then
+      run_ours "$ours" >>"$work/ours-$ours.jsonl" || fail "our side failed: $(tail -3 "$work/ours.log")"
+    fi
+    for name in ${peers//,/ }; do
+      run_peer "$name" >>"$work/peer-$name.jsonl" || fail "llama.cpp failed: $(tail -3 "$work/peer.log")"
+    done
+  done
 done
 
 cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)
-python3 -B "$here/compare.py" --tests "$tests" --batches "$batches" --shape "$shape" --format "$format" \
-  --peer llama.cpp --peer-version "$(peer_version)" --threads "$threads" --cpu "${cpu:-unknown}" $json \
-  "$work/ours.jsonl" "$work/peer.jsonl"
+for pair in "${pairs[@]}"; do
+  ours=${pair%%:*} peers=${pair#*:}
+  results=()
+  for name in ${peers//,/ }; do results+=("$name=$work/peer-$name.jsonl"); done
+  python3 -B "$here/compare.py" --tests "$tests" --batches "$batches" --shape "$shape" --format "$ours" \
+    --peer llama.cpp --peer-version "$(peer_version)" --threads "$threads" --cpu "${cpu:-unknown}" $json \
+    "$work/ours-$ours.jsonl" "${results[@]}"
+done

@@ -8,8 +8,9 @@ complete and valid: the keys and tensors that the published files have, and a to
 whose strings mean nothing. A run on it costs what the real model costs, because nothing in a dense forward pass
 depends on the values; its output is noise.
 
-Types of the tensors, as llama.cpp's own quantiser chooses them: norms F32; with q4_0 the tied embedding, which is also
-the head, is Q6_K; everything else has the format asked for.
+Types of the tensors, as llama.cpp's own quantiser chooses them: norms F32; with q4_0 and q4_k_m the tied embedding, which
+is also the head, is Q6_K; with q4_k_m so are the values and the down projection of half of the layers; everything else
+has the format asked for.
 
 Drawing 1.8 thousand million normals would take minutes, so one block is drawn and quantised, and repeated. The bytes
 still lie in memory once per weight, hence the traffic is real.
@@ -60,6 +61,7 @@ FORMATS = {
     "bf16": (GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
     "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
     "q4_0": (GGMLQuantizationType.Q4_0, LlamaFileType.MOSTLY_Q4_0),
+    "q4_k_m": (GGMLQuantizationType.Q4_K, LlamaFileType.MOSTLY_Q4_K_M),
 }
 
 
@@ -135,16 +137,39 @@ def random_q6_k(rng: np.random.Generator) -> np.ndarray:
     return blocks.reshape(-1)
 
 
+def random_q4_k(rng: np.random.Generator) -> np.ndarray:
+    """Likewise: 144 bytes for 256 weights, FP16 factors d and dmin, 12 bytes of 6-bit scales and minima, nibbles.
+
+    A weight is d * scale * q - dmin * minimum, q from 0 to 15 and both 6-bit numbers about 32.
+    """
+    blocks = rng.integers(0, 256, (BLOCK_WEIGHTS // 256, 144), dtype=np.uint8)
+    step = WEIGHT_SCALE / (4.6 * 32)  # q has a standard deviation of 4.6
+    blocks[:, 0:2] = np.array([step], dtype=np.float16).view(np.uint8)
+    blocks[:, 2:4] = np.array([7.5 * step], dtype=np.float16).view(np.uint8)
+    return blocks.reshape(-1)
+
+
+def more_bits(name: str, shape: Shape) -> bool:
+    """Whether Q4_K_M keeps a tensor as Q6_K: in the first and last eighth of the layers, and each third between."""
+    if not name.endswith(("attn_v.weight", "ffn_down.weight")):
+        return False
+    layer, eighth = int(name.split(".")[1]), shape.layers // 8
+    return layer < eighth or layer >= 7 * shape.layers // 8 or (layer - eighth) % 3 == 2
+
+
 def random_block(rng: np.random.Generator, kind: GGMLQuantizationType) -> np.ndarray:
     """The bytes of BLOCK_WEIGHTS weights."""
     if kind == GGMLQuantizationType.Q6_K:
         return random_q6_k(rng)
+    if kind == GGMLQuantizationType.Q4_K:
+        return random_q4_k(rng)
     values = WEIGHT_SCALE * rng.standard_normal(BLOCK_WEIGHTS, dtype=np.float32)
     return quants.quantize(values.reshape(-1, 1024), kind).view(np.uint8).reshape(-1)
 
 
 def write(path: Path, shape: Shape, linear_kind: GGMLQuantizationType, file_type: LlamaFileType) -> None:
-    head_kind = GGMLQuantizationType.Q6_K if linear_kind == GGMLQuantizationType.Q4_0 else linear_kind
+    four_bits = linear_kind in (GGMLQuantizationType.Q4_0, GGMLQuantizationType.Q4_K)
+    head_kind = GGMLQuantizationType.Q6_K if four_bits else linear_kind
     rng = np.random.default_rng(1)
     blocks = {kind: random_block(rng, kind) for kind in {linear_kind, head_kind}}
 
@@ -157,7 +182,8 @@ def write(path: Path, shape: Shape, linear_kind: GGMLQuantizationType, file_type
             writer.add_tensor_info(name, dimensions, np.dtype(np.float32), 4 * dimensions[0])
             plan.append((dimensions, None))
             continue
-        kind = head_kind if name == "token_embd.weight" else linear_kind
+        mixed = file_type == LlamaFileType.MOSTLY_Q4_K_M and more_bits(name, shape)
+        kind = head_kind if name == "token_embd.weight" or mixed else linear_kind
         stored = quants.quant_shape_to_byte_shape(dimensions, kind)
         writer.add_tensor_info(name, stored, np.dtype(np.uint8), int(np.prod(stored)), raw_dtype=kind)
         plan.append((stored, kind))

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "cli/bench_memory.h"
 #include "cli/bench_rows.h"
 #include "cli/bench_sockets.h"
 #include "cli/bench_streams.h"
 #include "cli/engine_flags.h"
 #include "cli/verbs.h"
+#include "kernels/cpu/limits.h"
+#include "kernels/device.h"
 #include "model/load_dense.h"
 
 namespace pagoda::cli {
@@ -22,15 +25,17 @@ struct Flags {
   std::vector<std::int32_t> batches = {1};
   std::vector<std::int32_t> streams;
   std::int32_t repetitions = 1;
-  kernels::CpuOptions cpu;
+  kernels::DeviceOptions device;
+  std::int32_t max_num_batched_tokens = 512;
   bool serve = false;
+  bool memory = false;
   bool json = false;
   std::shared_ptr<HubFlags> hub;
 };
 
 base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags,
                                                            const execute::RunnerOptions& options) {
-  auto ops = kernels::make_cpu_ops(flags.cpu);
+  ASSIGN_OR_RETURN(auto ops, kernels::make_ops(flags.device));
   if (flags.random_weights.empty()) {
     ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(flags.model));
     return execute::Runner::load(checkpoint, std::move(ops), options, nullptr);
@@ -68,7 +73,7 @@ base::Result<std::unique_ptr<engine::Engine>> load_for_streams(const Flags& flag
   if (*std::min_element(flags.streams.begin(), flags.streams.end()) < 1 || most > 512)
     return base::invalid("--streams takes numbers from 1 to 512");
   engine::LoadOptions options;
-  options.cpu = flags.cpu;
+  static_cast<kernels::DeviceOptions&>(options) = flags.device;
   options.engine.runner.max_num_seqs = most;
   options.engine.runner.max_model_len = 512;
   return engine::load_engine(flags.model, options, nullptr);
@@ -138,6 +143,17 @@ base::Status run_all_streams(const Flags& flags) {
   return {};
 }
 
+// Of the device that the runner computes on, for its format.
+BenchLimits limits_of(const Flags& flags, execute::Runner& runner) {
+  if (auto* cuda = dynamic_cast<kernels::CudaBackend*>(&runner.ops()))
+    // Weights of any format are multiplied as BF16.
+    return {[read = cuda->measure_read_bytes_per_second()] { return read; },
+            cuda->measure_bf16_operations_per_second()};
+  auto meter = std::make_shared<kernels::CpuLimitMeter>(flags.device.cpu);
+  return {[meter] { return meter->read_bytes_per_second(); },
+          meter->operations_per_second(runner.weights().layers.front().qkv.format)};
+}
+
 base::Status run(const Flags& flags) {
   if (flags.serve && flags.streams.empty()) return base::invalid("--serve needs --streams");
   if (flags.serve) return run_all_beside_sockets(flags);
@@ -150,16 +166,17 @@ base::Status run(const Flags& flags) {
   for (const std::int32_t batch : flags.batches)
     if (batch < 1 || batch > 1024) return base::invalid("batch {} is not between 1 and 1024", batch);
   const std::int32_t largest = *std::max_element(flags.batches.begin(), flags.batches.end());
-  ASSIGN_OR_RETURN(const auto runner, make_runner(flags, bench_runner_options(tests, largest)));
-  kernels::CpuLimitMeter meter(flags.cpu);
-  const bool int8 = runner->weights().layers.front().qkv.format == kernels::WeightFormat::kInt8;
-  const double operations = int8 ? meter.int8_operations_per_second() : meter.bf16_operations_per_second();
+  ASSIGN_OR_RETURN(const auto runner,
+                   make_runner(flags, bench_runner_options(tests, largest, flags.max_num_batched_tokens)));
+  if (flags.memory) return run_bench_memory(*runner, flags.json);
+  const BenchLimits limits = limits_of(flags, *runner);
   const std::string model = flags.random_weights.empty() ? flags.model : flags.random_weights + " (random)";
   const std::string format(kernels::weight_format_name(runner->weights().layers.front().qkv.format));
   if (!flags.json) {
     fmt::print("{}, {} {}, {}\n", model, format, execute::format_bytes(runner->memory().weights_bytes),
                runner->ops().description());
-    fmt::print("multiplying from L1: {:.0f} G operations/s; reading: beside each row\n\n", operations / 1e9);
+    fmt::print("multiplying at most: {:.0f} G operations/s; reading: beside each row\n\n",
+               limits.operations_per_second / 1e9);
     fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes",
                "operations", "floor tok/s", "reached", "limit read");
   }
@@ -168,7 +185,7 @@ base::Status run(const Flags& flags) {
       if (test.prompt && batch != flags.batches.front()) continue;  // prompts are measured one at a time
       BenchRow best;
       for (std::int32_t i = 0; i < flags.repetitions; ++i) {
-        BenchRow row = run_bench(*runner, test, test.prompt ? 1 : batch, meter, operations);
+        BenchRow row = run_bench(*runner, test, test.prompt ? 1 : batch, limits);
         if (row.tokens_per_second > best.tokens_per_second) best = std::move(row);
       }
       print_row(flags, model, format, best);
@@ -205,6 +222,8 @@ Verb add_bench(CLI::App& app) {
       ->add_option("--streams", flags->streams,
                    "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")
       ->delimiter(',');
+  command->add_flag("--memory", flags->memory,
+                    "Instead of timing: memory planned, held and resident; fails if they differ by over 3 %");
   command->add_flag("--serve", flags->serve,
                     "With --streams: also through a server in this process and sockets, in turns; medians");
   command
@@ -212,11 +231,18 @@ Verb add_bench(CLI::App& app) {
                    "Times each row is run; the best counts, with --serve the median")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
-  command->add_option("--threads", flags->cpu.threads, "CPU threads; 0: one a core")
+  command->add_option("--device", flags->device.device, "auto, cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command
+      ->add_option("--max-num-batched-tokens", flags->max_num_batched_tokens, "Tokens computed in one step")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command->add_option("--threads", flags->device.cpu.threads, "CPU threads; 0: one a core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command
-      ->add_option("--cpu-isa", flags->cpu.isa,
+      ->add_option("--cpu-isa", flags->device.cpu.isa,
                    "sse4, avx2, avx512, avx512-bf16 or amx; default: the best there is")
       ->check(CLI::IsMember({"", "sse4", "avx2", "avx512", "avx512-bf16", "amx"}));
   command->add_flag("--json", flags->json, "One JSON object a row");

@@ -117,29 +117,36 @@ base::Result<BenchTest> parse_bench_test(const std::string& name) {
   return test;
 }
 
-execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch) {
+execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch,
+                                            std::int32_t max_num_batched_tokens) {
   execute::RunnerOptions options;
   std::int32_t longest = 0;
   for (const BenchTest& test : tests)
     longest = std::max(longest, test.tokens + (test.prompt ? 0 : kBenchPromptTokens));
   const std::int32_t blocks_each = (longest + options.block_size - 1) / options.block_size;
   options.max_num_seqs = max_batch;
-  options.max_num_batched_tokens = std::max(512, max_batch);
+  options.max_num_batched_tokens = std::max(max_num_batched_tokens, max_batch);
   options.max_model_len = blocks_each * options.block_size;
   options.num_kv_blocks = blocks_each * max_batch;
   return options;
 }
 
+void run_longest_prompt(execute::Runner& runner) {
+  const std::int32_t tokens = runner.options().max_model_len;
+  BenchBatch(runner, 1, tokens).advance(0, 1, tokens);
+}
+
 BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
-                   kernels::CpuLimitMeter& meter, double operations_per_second) {
+                   const BenchLimits& limits) {
   BenchRow row;
   row.test = test.name;
   row.batch = batch;
-  const std::int32_t prompt = batch > 1 ? kBenchPromptTokens : 0;
-  const double read_before = meter.read_bytes_per_second();
+  const bool gpu = runner.ops().memory_budget_bytes() > 0;
+  const std::int32_t prompt = batch > 1 || gpu ? kBenchPromptTokens : 0;
+  const double read_before = limits.read_bytes_per_second();
   const double seconds =
       test.prompt ? time_prompt(runner, test.tokens) : time_generation(runner, batch, prompt, test.tokens);
-  row.read_bytes_per_second = (read_before + meter.read_bytes_per_second()) / 2;
+  row.read_bytes_per_second = (read_before + limits.read_bytes_per_second()) / 2;
   row.tokens_per_second = batch * test.tokens / seconds;
 
   double step_tokens = batch;
@@ -149,8 +156,8 @@ BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t 
   } else {
     account(runner, batch, 1, prompt + test.tokens / 2.0, batch, row);
   }
-  row.floor_tokens_per_second =
-      step_tokens / std::max(row.bytes / row.read_bytes_per_second, row.operations / operations_per_second);
+  row.floor_tokens_per_second = step_tokens / std::max(row.bytes / row.read_bytes_per_second,
+                                                       row.operations / limits.operations_per_second);
   return row;
 }
 

@@ -3,14 +3,20 @@
 // beside the floor that this machine's limits set.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "execute/runner.h"
-#include "kernels/cpu/limits.h"
 
 namespace pagoda::cli {
+
+// What the machine can do at most.
+struct BenchLimits {
+  std::function<double()> read_bytes_per_second;  // measured anew at each call
+  double operations_per_second = 0;               // the multiplying rate of the runner's weight format
+};
 
 struct BenchRow {
   std::string test;  // "pp512", "tg128"
@@ -24,7 +30,8 @@ struct BenchRow {
 };
 
 // "pp<N>": one prompt of N tokens. "tg<N>": N tokens by each of `batch` sequences, which have a prompt of 128
-// tokens if there are several (as llama-batched-bench) and start empty if there is one (as llama-bench).
+// tokens if there are several (as llama-batched-bench) and start empty if there is one (as llama-bench); on a
+// GPU the prompt is always there.
 struct BenchTest {
   std::string name;
   bool prompt = false;
@@ -35,10 +42,14 @@ base::Result<BenchTest> parse_bench_test(const std::string& name);
 inline constexpr std::int32_t kBenchPromptTokens = 128;
 
 // Options that hold `test` at `batch`.
-execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch);
+execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests, std::int32_t max_batch,
+                                            std::int32_t max_num_batched_tokens);
 
-// `operations_per_second`: the multiplying rate of the runner's weight format.
 BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
-                   kernels::CpuLimitMeter& meter, double operations_per_second);
+                   const BenchLimits& limits);
+
+// One prompt of the longest length `runner` holds: uses every block of the cache if it was made for one
+// sequence.
+void run_longest_prompt(execute::Runner& runner);
 
 }  // namespace pagoda::cli

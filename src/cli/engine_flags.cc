@@ -17,6 +17,16 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional
       .add_option(positional ? "model,--model" : "--model", flags->model,
                   "Directory of a Hunyuan model in Hugging Face's layout, or ORG/NAME on a hub")
       ->capture_default_str();
+  command
+      .add_option("--device", flags->options.device, "auto, cpu or cuda; auto: the GPU if one can be used")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command.add_option("--gpu", flags->options.cuda.device, "Which GPU, counted from 0")->capture_default_str();
+  command
+      .add_option("--gpu-memory-utilization", runner.gpu_memory_utilization,
+                  "Share of the free GPU memory that weights, KV cache and activations may take")
+      ->check(CLI::Range(0.05, 1.0))
+      ->capture_default_str();
   command.add_option("--threads", flags->options.cpu.threads, "CPU threads; 0: one a core")
       ->capture_default_str();
   command
@@ -29,16 +39,20 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional
   command.add_option(
       "--kv-cache-memory", flags->kv_cache_memory,
       "Memory of the KV cache, e.g. 4GiB; default: room for --max-num-seqs full sequences, at most a "
-      "quarter of what is available");
+      "quarter of what is available, on a GPU all of it");
   command
       .add_option("--max-model-len", runner.max_model_len,
                   "Tokens of prompt and answer together; 0: the model's limit, at most 8192")
       ->capture_default_str();
-  command.add_option("--max-num-seqs", runner.max_num_seqs, "Sequences computed in one step")
+  command
+      .add_option("--max-num-seqs", runner.max_num_seqs,
+                  "Sequences computed in one step; 0: 64 on a CPU, 256 on a GPU")
       ->capture_default_str();
   command
       .add_option("--max-num-batched-tokens", runner.max_num_batched_tokens,
-                  "Tokens computed in one step; long prompts are cut into chunks of this size")
+                  "Tokens computed in one step; long prompts are cut into chunks of this size; 0: 512 on a "
+                  "CPU, 2048 on a "
+                  "GPU")
       ->capture_default_str();
   command.add_option("--block-size", runner.block_size, "Tokens of a KV block: 8, 16, ... 512")
       ->capture_default_str();

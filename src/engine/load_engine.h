@@ -6,13 +6,12 @@
 #include <string>
 
 #include "engine/engine.h"
-#include "kernels/ops.h"
+#include "kernels/device.h"
 
 namespace pagoda::engine {
 
-struct LoadOptions {
+struct LoadOptions : kernels::DeviceOptions {
   EngineOptions engine;
-  kernels::CpuOptions cpu;
   bool reference = false;  // the plain float kernels: slow, exact
 };
 

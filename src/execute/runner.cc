@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "kernels/cuda/cuda_backend.h"
 #include "model/load_dense.h"
 
 namespace pagoda::execute {
@@ -18,8 +19,17 @@ kernels::OpsLimits limits(const model::DenseShape& shape, const RunnerOptions& o
   return {.max_tokens = options.max_num_batched_tokens,
           .max_features = std::max({shape.hidden_size, shape.intermediate_size, shape.q_size()}),
           .num_heads = shape.num_heads,
-          .kv = kv_shape(shape, options)};
+          .kv = kv_shape(shape, options),
+          .max_sequences = options.max_num_seqs,
+          .max_context = options.max_model_len};
 }
+
+// Every table of a step at its longest.
+ExecutorLimits executor_limits(const RunnerOptions& options, std::int32_t kv_blocks) {
+  return {options.max_num_batched_tokens, options.max_num_seqs, kv_blocks, options.max_model_len};
+}
+
+bool is_cuda(const kernels::Ops& ops) { return dynamic_cast<const kernels::CudaBackend*>(&ops) != nullptr; }
 
 base::Status check_options(const RunnerOptions& options) {
   if (options.block_size < 8 || options.block_size > 512 ||
@@ -38,7 +48,12 @@ base::Status check_options(const RunnerOptions& options) {
 base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t weights_bytes,
                                      std::int64_t max_positions, const kernels::Ops& ops,
                                      RunnerOptions& options) {
+  const bool cuda = is_cuda(ops);
+  if (options.max_num_seqs == 0) options.max_num_seqs = cuda ? 256 : 64;
+  if (options.max_num_batched_tokens == 0)
+    options.max_num_batched_tokens = std::max(cuda ? 2048 : 512, options.max_num_seqs);
   RETURN_IF_ERROR(check_options(options));
+  RETURN_IF_ERROR(ops.check_kv_shape(kv_shape(shape, options), shape.num_heads));
   if (options.max_model_len == 0)
     options.max_model_len =
         static_cast<std::int32_t>(std::min<std::int64_t>(max_positions, kDefaultMaxModelLen));
@@ -46,24 +61,30 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
     return base::invalid("--max-model-len is {}, the model was made for {} positions", options.max_model_len,
                          max_positions);
   MemoryPlan plan;
-  plan.budget_bytes = available_memory_bytes();
+  plan.budget_bytes = cuda ? static_cast<std::size_t>(static_cast<double>(ops.memory_budget_bytes()) *
+                                                      options.gpu_memory_utilization)
+                           : available_memory_bytes();
   plan.weights_bytes = weights_bytes;
   plan.activations_bytes =
-      model::DenseWorkspace::bytes(shape, options.max_num_batched_tokens, options.max_num_seqs) +
+      model::DenseWorkspace::bytes(shape, ops, options.max_num_batched_tokens, options.max_num_seqs) +
       model::RopeTable::bytes(shape.head_dim, options.max_model_len) +
       ops.scratch_bytes(limits(shape, options));
   plan.kv_block_size = options.block_size;
   plan.kv_block_bytes = shape.num_layers * ops.kv_layer_block_bytes(kv_shape(shape, options));
+  const std::int64_t blocks_each = (options.max_model_len + options.block_size - 1) / options.block_size;
+  if (cuda) {
+    const auto most_blocks = static_cast<std::int32_t>(options.max_num_seqs * blocks_each);
+    plan.activations_bytes += cuda_executor_bytes(shape, executor_limits(options, most_blocks));
+  }
   const std::size_t fixed = plan.weights_bytes + plan.activations_bytes;
   if (fixed > plan.budget_bytes)
     return base::error(base::Code::kResourceExhausted,
                        "weights and activations need {}, {} of memory are available", format_bytes(fixed),
                        format_bytes(plan.budget_bytes));
   const std::size_t rest = plan.budget_bytes - fixed;
-  const std::int64_t blocks_each = (options.max_model_len + options.block_size - 1) / options.block_size;
   if (options.num_kv_blocks == 0) {
     const std::size_t wanted = options.max_num_seqs * blocks_each * plan.kv_block_bytes;
-    if (options.kv_cache_bytes == 0) options.kv_cache_bytes = std::min(wanted, rest / 4);
+    if (options.kv_cache_bytes == 0) options.kv_cache_bytes = std::min(wanted, cuda ? rest : rest / 4);
     options.num_kv_blocks = static_cast<std::int32_t>(
         std::min<std::size_t>(options.kv_cache_bytes / plan.kv_block_bytes, 1 << 30));
   }
@@ -119,55 +140,17 @@ Runner::Runner(std::unique_ptr<kernels::Ops> ops, const RunnerOptions& options, 
       options_(options),
       memory_(memory),
       weights_(std::move(weights)),
-      kv_memory_(tensor::MemoryTag::kKvCache, memory.kv_cache_bytes),
+      kv_memory_(ops_->allocate(tensor::MemoryTag::kKvCache, memory.kv_cache_bytes)),
       kv_cache_{kv_shape(weights_.shape, options), memory.kv_blocks,
                 ops_->kv_layer_block_bytes(kv_shape(weights_.shape, options)), kv_memory_.data()},
-      rope_(weights_.shape.rope_base, weights_.shape.head_dim, options.max_model_len),
-      workspace_(weights_.shape, options.max_num_batched_tokens, options.max_num_seqs) {
+      rope_(weights_.shape.rope_base, weights_.shape.head_dim, options.max_model_len, *ops_),
+      workspace_(weights_.shape, *ops_, options.max_num_batched_tokens, options.max_num_seqs) {
   ops_->reserve(limits(weights_.shape, options));
-  tokens_.reserve(options.max_num_batched_tokens);
-  positions_.reserve(options.max_num_batched_tokens);
-  outputs_.reserve(options.max_num_seqs);
-  slices_.reserve(options.max_num_seqs);
-  block_ids_.reserve(memory.kv_blocks + options.max_num_seqs);
-}
-
-tensor::View Runner::compute(std::span<const StepSequence> sequences) {
-  tokens_.clear();
-  positions_.clear();
-  outputs_.clear();
-  slices_.clear();
-  block_ids_.clear();
-  std::size_t num_blocks = 0;
-  for (const StepSequence& sequence : sequences) num_blocks += sequence.part->blocks.size();
-  block_ids_.reserve(num_blocks);  // slices point into it: it must not move
-  for (const StepSequence& sequence : sequences) {
-    const schedule::ScheduledSequence& part = *sequence.part;
-    slices_.push_back({.first_row = static_cast<std::int32_t>(tokens_.size()),
-                       .num_queries = part.count,
-                       .context = part.first + part.count,
-                       .block_table = block_ids_.data() + block_ids_.size()});
-    for (const cache::BlockId block : part.blocks) block_ids_.push_back(block.value);
-    for (std::int32_t i = 0; i < part.count; ++i) {
-      tokens_.push_back(part.tokens[i]);
-      positions_.push_back(part.first + i);
-    }
-    if (part.samples) outputs_.push_back(static_cast<std::int32_t>(tokens_.size()) - 1);
-  }
-  const model::Batch batch{tokens_, positions_, slices_, outputs_};
-  return model::forward(*ops_, weights_, rope_, batch, kv_cache_, workspace_);
-}
-
-std::vector<SampledToken> Runner::step(std::span<const StepSequence> sequences) {
-  const tensor::View logits = compute(sequences);
-  std::vector<SampledToken> sampled(sequences.size());
-  std::int64_t row = 0;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    if (!sequences[i].part->samples) continue;
-    const std::span<float> values(logits.row(row++), logits.cols);
-    sampled[i] = sampler_.sample(values, sequences[i].history, *sequences[i].sampling);
-  }
-  return sampled;
+  const ModelState state{*ops_, weights_, rope_, kv_cache_, workspace_};
+  // Shared blocks stand in several tables: a step may name more than there are.
+  const std::int32_t blocks_each = (options.max_model_len + options.block_size - 1) / options.block_size;
+  const ExecutorLimits executor = executor_limits(options, blocks_each * options.max_num_seqs);
+  executor_ = is_cuda(*ops_) ? make_cuda_executor(state, executor) : make_host_executor(state, executor);
 }
 
 }  // namespace pagoda::execute

@@ -1,8 +1,12 @@
 #pragma once
-// The only door to the kernels. A backend (reference, cpu; later cuda) implements these; model/ is written in
+// The only door to the kernels. A backend (reference, cpu, cuda) implements these; model/ is written in
 // them. Operators enqueue or run, never allocate, and read and write only what they are given. Activations
 // are row-major views [tokens, features]; all tokens of a step lie below one another, sequences in any order.
 // One thread calls at a time; the CPU backend forks inside.
+//
+// Everything that operators are given (views, spans, pointers) lies where the backend computes: in host
+// memory, or on the device, where only the sizes of spans are known to the caller. Inputs of linear layers
+// have the type linear_input_dtype(), all other activations are float.
 //
 // Every operator computes a row from that row alone (attention: from the row and its sequence's cache), with
 // the same order of additions whatever else is in the batch, so that batching and chunking do not change
@@ -13,6 +17,7 @@
 #include <span>
 #include <string>
 
+#include "base/status.h"
 #include "kernels/kv_cache.h"
 #include "kernels/weight.h"
 #include "tensor/view.h"
@@ -38,12 +43,22 @@ struct AttentionArgs {
   float scale = 0;  // head_dim ^ -1/2
 };
 
+// The sequences of a step. A device's launches depend on the bounds, never on the slices themselves.
+struct SequenceBatch {
+  std::span<const SequenceSlice> slices;
+  std::int32_t num_decodes = 0;  // leading slices with one query each
+  std::int32_t max_queries = 0;  // of the other slices
+  std::int32_t max_context = 0;  // of all slices
+};
+
 // The largest arguments any later call will have; reserve() allocates scratch for them.
 struct OpsLimits {
   std::int64_t max_tokens = 0;    // rows of a step
   std::int64_t max_features = 0;  // columns of any linear input
   std::int64_t num_heads = 0;
   KvShape kv;
+  std::int64_t max_sequences = 0;  // of a step
+  std::int64_t max_context = 0;    // tokens of a sequence
 };
 
 class Ops {
@@ -53,7 +68,15 @@ class Ops {
   virtual std::string description() const = 0;
 
   // Load time. pack() may fork threads that call the source's functions.
+  virtual tensor::DType linear_input_dtype() const { return tensor::DType::kF32; }
+  // Zeroed memory where the operators work, and a host buffer's content moved there.
+  virtual tensor::Buffer allocate(tensor::MemoryTag tag, std::size_t bytes) { return {tag, bytes}; }
+  virtual tensor::Buffer place(tensor::Buffer host) { return host; }
   virtual Weight pack(const WeightSource& source) = 0;
+  // What may be planned with, of the memory that allocate() hands out; 0: ordinary host memory.
+  virtual std::size_t memory_budget_bytes() const { return 0; }
+  // kInvalidArgument if this backend cannot compute such heads or blocks.
+  virtual base::Status check_kv_shape(const KvShape&, std::int64_t /*num_heads*/) const { return {}; }
   virtual std::size_t kv_layer_block_bytes(const KvShape& shape) const = 0;
   virtual std::size_t scratch_bytes(const OpsLimits& limits) const = 0;
   virtual void reserve(const OpsLimits& limits) = 0;
@@ -66,14 +89,33 @@ class Ops {
   virtual void linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) = 0;
   // q, k <- RMSNorm(rotate_half(q, k)); k and v are written to the slots of their positions.
   virtual void rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
-                                 std::span<const SequenceSlice> sequences) = 0;
+                                 const SequenceBatch& sequences) = 0;
   // Causal grouped-query attention over the pages of each sequence.
   virtual void attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
-                         std::span<const SequenceSlice> sequences) = 0;
-  // out = silu(gate) * up, with gate_up = [gate | up].
+                         const SequenceBatch& sequences) = 0;
+  // out = silu(gate) * up, with gate_up = [gate | up] as a linear layer with WeightSource::pairs left it.
   virtual void swiglu(tensor::View gate_up, tensor::View out) = 0;
   // out[i] = x[rows[i]].
   virtual void gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) = 0;
+
+  // Combinations that a backend may compute in one pass. Of `normed` only the following linear operators that
+  // read it know what is inside.
+  // sum += x W^T; normed = rms_norm(sum).
+  virtual void linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
+                               float eps, tensor::View normed) {
+    linear(x, weight, sum, /*accumulate=*/true);
+    rms_norm(sum, norm, eps, normed);
+  }
+  // out = swiglu(x W^T); gate_up is scratch.
+  virtual void linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) {
+    linear(x, weight, gate_up, /*accumulate=*/false);
+    swiglu(gate_up, out);
+  }
+  virtual void rope_attention(const RopeArgs& rope, const AttentionArgs& args, const KvCache& cache,
+                              std::int64_t layer, const SequenceBatch& sequences) {
+    rope_and_write_kv(rope, cache, layer, sequences);
+    attention(args, cache, layer, sequences);
+  }
 };
 
 // Plain loops in float: the oracle of every other backend, and slow.

@@ -39,6 +39,8 @@ struct WeightSource {
   std::int64_t group_size = 0;
   // kInt8, kInt4: false promises that every zero is symmetric_zero(format), which need not be stored then.
   bool has_zeros = false;
+  // Rows i and i + out / 2 are used together (gate and up): a backend may store them side by side.
+  bool pairs = false;
   // Activation order of GPTQ: value j of a row multiplies input input_order[j]. Empty: value j, input j.
   std::vector<std::int32_t> input_order;
 
@@ -57,6 +59,7 @@ struct Weight {
   std::int64_t out_features = 0;
   std::int64_t in_features = 0;
   std::int64_t group_size = 0;  // as in the source; 0: one group a row
+  bool pairs = false;           // as in the source
   tensor::Buffer data;          // layout of the backend that packed it, as all below
   tensor::Buffer scales;        // kInt8, kInt4, kFp8
   tensor::Buffer offsets;       // what zero points (and unsigned activations, see cpu/pack.cc) add up to

@@ -10,10 +10,10 @@ using kernels::Ops;
 using kernels::RopeArgs;
 using tensor::View;
 
-void attention_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer, std::int64_t index,
-                     const RopeTable& rope, const Batch& batch, const kernels::KvCache& cache, View hidden,
-                     View normed, View qkv, View attended) {
-  ops.rms_norm(hidden, layer.input_norm.as<float>(), shape.rms_norm_eps, normed);
+// attended <- attention of normed, its keys and values written to the cache.
+void attend(Ops& ops, const DenseShape& shape, const DenseLayer& layer, std::int64_t index,
+            const RopeTable& rope, const Batch& batch, const kernels::KvCache& cache, View normed, View qkv,
+            View attended) {
   ops.linear(normed, layer.qkv, qkv, /*accumulate=*/false);
 
   RopeArgs rope_args;
@@ -25,47 +25,47 @@ void attention_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer,
   rope_args.q_norm = shape.use_qk_norm ? layer.q_norm.as<float>() : nullptr;
   rope_args.k_norm = shape.use_qk_norm ? layer.k_norm.as<float>() : nullptr;
   rope_args.eps = shape.rms_norm_eps;
-  ops.rope_and_write_kv(rope_args, cache, index, batch.sequences);
-
   AttentionArgs attention;
   attention.q = qkv.columns(0, shape.q_size());
   attention.out = attended;
   attention.num_heads = shape.num_heads;
   attention.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
-  ops.attention(attention, cache, index, batch.sequences);
-  ops.linear(attended, layer.o, hidden, /*accumulate=*/true);
-}
-
-void mlp_block(Ops& ops, const DenseShape& shape, const DenseLayer& layer, View hidden, View normed,
-               View gate_up, View activated) {
-  ops.rms_norm(hidden, layer.mlp_norm.as<float>(), shape.rms_norm_eps, normed);
-  ops.linear(normed, layer.gate_up, gate_up, /*accumulate=*/false);
-  ops.swiglu(gate_up, activated);
-  ops.linear(activated, layer.down, hidden, /*accumulate=*/true);
+  ops.rope_attention(rope_args, attention, cache, index, batch.sequences);
 }
 
 }  // namespace
 
 tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rope, const Batch& batch,
                      const kernels::KvCache& cache, DenseWorkspace& workspace) {
+  const DenseShape& shape = weights.shape;
+  const float eps = shape.rms_norm_eps;
   const auto tokens = static_cast<std::int64_t>(batch.tokens.size());
   const View hidden = workspace.hidden.first_rows(tokens), normed = workspace.normed.first_rows(tokens);
   const View qkv = workspace.qkv.first_rows(tokens), attended = workspace.attended.first_rows(tokens);
   const View gate_up = workspace.gate_up.first_rows(tokens),
              activated = workspace.activated.first_rows(tokens);
 
+  // Each block adds to the residual stream `hidden` and leaves in `normed` what the next block reads.
   ops.embed(batch.tokens, weights.embedding, hidden);
+  ops.rms_norm(hidden, weights.layers.front().input_norm.as<float>(), eps, normed);
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
-    attention_block(ops, weights.shape, weights.layers[i], static_cast<std::int64_t>(i), rope, batch, cache,
-                    hidden, normed, qkv, attended);
-    mlp_block(ops, weights.shape, weights.layers[i], hidden, normed, gate_up, activated);
+    const DenseLayer& layer = weights.layers[i];
+    attend(ops, shape, layer, static_cast<std::int64_t>(i), rope, batch, cache, normed, qkv, attended);
+    ops.linear_add_norm(attended, layer.o, hidden, layer.mlp_norm.as<float>(), eps, normed);
+    ops.linear_swiglu(normed, layer.gate_up, gate_up, activated);
+    if (i + 1 < weights.layers.size())
+      ops.linear_add_norm(activated, layer.down, hidden, weights.layers[i + 1].input_norm.as<float>(), eps,
+                          normed);
+    else
+      ops.linear(activated, layer.down, hidden, /*accumulate=*/true);
   }
   const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
   const View last = workspace.last.first_rows(outputs), logits = workspace.logits.first_rows(outputs);
+  const View last_normed = workspace.last_normed.first_rows(outputs);
   if (outputs == 0) return logits;
   ops.gather_rows(hidden, batch.outputs, last);
-  ops.rms_norm(last, weights.final_norm.as<float>(), weights.shape.rms_norm_eps, last);
-  ops.linear(last, weights.head(), logits, /*accumulate=*/false);
+  ops.rms_norm(last, weights.final_norm.as<float>(), eps, last_normed);
+  ops.linear(last_normed, weights.head(), logits, /*accumulate=*/false);
   return logits;
 }
 
@@ -87,30 +87,31 @@ namespace {
 struct Layout {
   std::byte* memory;
   std::size_t bytes = 0;
-  View view(std::int64_t rows, std::int64_t cols) {
-    constexpr std::int64_t kFloatsPerLine = 16;
-    const std::int64_t stride = (cols + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
-    View result{memory == nullptr ? nullptr : reinterpret_cast<float*>(memory + bytes), rows, cols, stride};
-    bytes += static_cast<std::size_t>(rows * stride) * sizeof(float);
+  View view(std::int64_t rows, std::int64_t cols, tensor::DType dtype) {
+    constexpr std::int64_t kLine = 64;  // elements; a row may be read in whole lines, padding is zero
+    const std::int64_t stride = (cols + kLine - 1) / kLine * kLine;
+    View result{memory == nullptr ? nullptr : memory + bytes, rows, cols, stride, dtype};
+    bytes += static_cast<std::size_t>(rows * stride) * tensor::dtype_bytes(dtype);
     return result;
   }
 };
 
-template <typename Workspace>
-std::size_t lay_out(const DenseShape& shape, std::int64_t tokens, std::int64_t outputs, std::byte* memory,
-                    Workspace* w) {
+std::size_t lay_out(const DenseShape& shape, tensor::DType input, std::int64_t tokens, std::int64_t outputs,
+                    std::byte* memory, DenseWorkspace* w) {
+  constexpr tensor::DType kF32 = tensor::DType::kF32;
   Layout layout{memory};
-  const View views[] = {layout.view(tokens, shape.hidden_size),
-                        layout.view(tokens, shape.hidden_size),
-                        layout.view(tokens, shape.q_size() + 2 * shape.kv_size()),
-                        layout.view(tokens, shape.q_size()),
-                        layout.view(tokens, 2 * shape.intermediate_size),
-                        layout.view(tokens, shape.intermediate_size),
-                        layout.view(outputs, shape.hidden_size),
-                        layout.view(outputs, shape.vocab_size)};
+  const View views[] = {layout.view(tokens, shape.hidden_size, kF32),
+                        layout.view(tokens, shape.hidden_size, input),
+                        layout.view(tokens, shape.q_size() + 2 * shape.kv_size(), kF32),
+                        layout.view(tokens, shape.q_size(), input),
+                        layout.view(tokens, 2 * shape.intermediate_size, input),
+                        layout.view(tokens, shape.intermediate_size, input),
+                        layout.view(outputs, shape.hidden_size, kF32),
+                        layout.view(outputs, shape.hidden_size, input),
+                        layout.view(outputs, shape.vocab_size, kF32)};
   if (w != nullptr) {
-    View* members[] = {&w->hidden,  &w->normed,    &w->qkv,  &w->attended,
-                       &w->gate_up, &w->activated, &w->last, &w->logits};
+    View* members[] = {&w->hidden,    &w->normed, &w->qkv,         &w->attended, &w->gate_up,
+                       &w->activated, &w->last,   &w->last_normed, &w->logits};
     for (std::size_t i = 0; i < std::size(members); ++i) *members[i] = views[i];
   }
   return layout.bytes;
@@ -118,14 +119,15 @@ std::size_t lay_out(const DenseShape& shape, std::int64_t tokens, std::int64_t o
 
 }  // namespace
 
-DenseWorkspace::DenseWorkspace(const DenseShape& shape, std::int64_t max_tokens, std::int64_t max_outputs)
-    : memory_(tensor::MemoryTag::kActivations, bytes(shape, max_tokens, max_outputs)) {
-  lay_out(shape, max_tokens, max_outputs, memory_.data(), this);
+DenseWorkspace::DenseWorkspace(const DenseShape& shape, kernels::Ops& ops, std::int64_t max_tokens,
+                               std::int64_t max_outputs)
+    : memory_(ops.allocate(tensor::MemoryTag::kActivations, bytes(shape, ops, max_tokens, max_outputs))) {
+  lay_out(shape, ops.linear_input_dtype(), max_tokens, max_outputs, memory_.data(), this);
 }
 
-std::size_t DenseWorkspace::bytes(const DenseShape& shape, std::int64_t max_tokens,
+std::size_t DenseWorkspace::bytes(const DenseShape& shape, const kernels::Ops& ops, std::int64_t max_tokens,
                                   std::int64_t max_outputs) {
-  return lay_out<DenseWorkspace>(shape, max_tokens, max_outputs, nullptr, nullptr);
+  return lay_out(shape, ops.linear_input_dtype(), max_tokens, max_outputs, nullptr, nullptr);
 }
 
 }  // namespace pagoda::model

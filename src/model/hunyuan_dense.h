@@ -59,7 +59,7 @@ struct DenseWeights {
 // Angles for positions [0, max_positions): cos and sin, each float [max_positions, head_dim / 2].
 class RopeTable {
  public:
-  RopeTable(double base, std::int64_t head_dim, std::int64_t max_positions);
+  RopeTable(double base, std::int64_t head_dim, std::int64_t max_positions, kernels::Ops& ops);
   const float* cos() const { return cos_.as<float>(); }
   const float* sin() const { return sin_.as<float>(); }
   static std::size_t bytes(std::int64_t head_dim, std::int64_t max_positions);
@@ -71,26 +71,29 @@ class RopeTable {
 // Activations of a step, allocated once for the largest.
 class DenseWorkspace {
  public:
-  DenseWorkspace(const DenseShape& shape, std::int64_t max_tokens, std::int64_t max_outputs);
-  static std::size_t bytes(const DenseShape& shape, std::int64_t max_tokens, std::int64_t max_outputs);
+  DenseWorkspace(const DenseShape& shape, kernels::Ops& ops, std::int64_t max_tokens,
+                 std::int64_t max_outputs);
+  static std::size_t bytes(const DenseShape& shape, const kernels::Ops& ops, std::int64_t max_tokens,
+                           std::int64_t max_outputs);
 
-  tensor::View hidden, normed;  // [tokens, hidden]
-  tensor::View qkv;             // [tokens, q_size + 2 kv_size]
-  tensor::View attended;        // [tokens, q_size]
-  tensor::View gate_up;         // [tokens, 2 intermediate]
-  tensor::View activated;       // [tokens, intermediate]
-  tensor::View last;            // [outputs, hidden]
-  tensor::View logits;          // [outputs, vocab]
+  // Inputs of linear layers (normed, attended, gate_up, activated, last_normed) are of the backend's type.
+  tensor::View hidden, normed;     // [tokens, hidden]
+  tensor::View qkv;                // [tokens, q_size + 2 kv_size]
+  tensor::View attended;           // [tokens, q_size]
+  tensor::View gate_up;            // [tokens, 2 intermediate]
+  tensor::View activated;          // [tokens, intermediate]
+  tensor::View last, last_normed;  // [outputs, hidden]
+  tensor::View logits;             // [outputs, vocab]
 
  private:
   tensor::Buffer memory_;
 };
 
 struct Batch {
-  std::span<const std::int32_t> tokens;               // [tokens]
-  std::span<const std::int32_t> positions;            // [tokens]
-  std::span<const kernels::SequenceSlice> sequences;  // rows in order, covering all tokens
-  std::span<const std::int32_t> outputs;              // rows whose logits are wanted
+  std::span<const std::int32_t> tokens;     // [tokens]
+  std::span<const std::int32_t> positions;  // [tokens]
+  kernels::SequenceBatch sequences;         // rows in order, covering all tokens
+  std::span<const std::int32_t> outputs;    // rows whose logits are wanted
 };
 
 // Computes the batch, writes its keys and values to the cache, and returns logits [outputs, vocab] (in the

@@ -1,6 +1,7 @@
 #include "model/load_dense.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "model/fused_linear.h"
@@ -58,7 +59,7 @@ class Loader {
     ASSIGN_OR_RETURN(Tensor found, checkpoint_.find(name, {size}, kFloats));
     tensor::Buffer buffer(tensor::MemoryTag::kWeights, size * sizeof(float));
     Checkpoint::copy_row(found, 0, buffer.as<float>());
-    return buffer;
+    return ops_.place(std::move(buffer));
   }
 
   void report(double share) const {
@@ -85,6 +86,7 @@ class Loader {
       widened_name_ = parts.front().first;
       widened_why_ = fused.widened;
     }
+    fused.source.pairs = parts.size() == 2;  // gate and up
     Weight weight = ops_.pack(fused.source);
     for (const checkpoint::StoredLinear& part : found) part.release();
     return weight;

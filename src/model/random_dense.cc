@@ -1,6 +1,7 @@
 // Weights that nobody trained, and the shapes that benchmarks know by name.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "model/load_dense.h"
@@ -12,8 +13,8 @@ namespace {
 using kernels::WeightFormat;
 
 // A cheap generator with the spread of a uniform variable on [-sqrt(3), sqrt(3)] * deviation.
-kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format,
-                                    std::int64_t group_size, std::uint64_t seed) {
+kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format, std::int64_t group_size,
+                           std::uint64_t seed) {
   const auto next = [](std::uint64_t& state) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<std::int32_t>(state >> 32);
@@ -35,7 +36,10 @@ kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFor
     const std::int32_t step = int4 ? 306783379 : 16909321;  // 2^31 / 7, 2^31 / 127
     for (std::int64_t i = 0; i < in; ++i)
       quantized.values[i] = static_cast<std::int8_t>(next(state) / step + kernels::symmetric_zero(format));
-    std::fill_n(quantized.scales, groups, scale * static_cast<float>(step));
+    // Ten bits of fraction, as the FP16 scales of files.
+    const float file_scale =
+        std::bit_cast<float>(std::bit_cast<std::uint32_t>(scale * static_cast<float>(step)) & ~0x1fffu);
+    std::fill_n(quantized.scales, groups, file_scale);
   };
   source.row_fp8 = [=](std::int64_t row, std::uint8_t* values, float* row_scale) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
@@ -46,18 +50,20 @@ kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFor
   return source;
 }
 
-tensor::Buffer ones(std::int64_t size) {
+tensor::Buffer ones(std::int64_t size, kernels::Ops& ops) {
   tensor::Buffer buffer(tensor::MemoryTag::kWeights, size * sizeof(float));
   std::fill_n(buffer.as<float>(), size, 1.0f);
-  return buffer;
+  return ops.place(std::move(buffer));
 }
 
 }  // namespace
 
 DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernels::Ops& ops) {
   std::uint64_t seed = 1;
-  const auto linear = [&](std::int64_t out, std::int64_t in) {
-    return ops.pack(random_source(out, in, formats.linear, formats.group_size, seed++));
+  const auto linear = [&](std::int64_t out, std::int64_t in, bool pairs = false) {
+    kernels::WeightSource source = random_source(out, in, formats.linear, formats.group_size, seed++);
+    source.pairs = pairs;
+    return ops.pack(source);
   };
   const auto table = [&] {
     return ops.pack(
@@ -66,19 +72,19 @@ DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernel
   DenseWeights weights;
   weights.shape = shape;
   weights.embedding = table();
-  weights.final_norm = ones(shape.hidden_size);
+  weights.final_norm = ones(shape.hidden_size, ops);
   if (!shape.tied_embeddings) weights.lm_head = table();
   for (std::int64_t i = 0; i < shape.num_layers; ++i) {
     DenseLayer layer;
-    layer.input_norm = ones(shape.hidden_size);
-    layer.mlp_norm = ones(shape.hidden_size);
+    layer.input_norm = ones(shape.hidden_size, ops);
+    layer.mlp_norm = ones(shape.hidden_size, ops);
     if (shape.use_qk_norm) {
-      layer.q_norm = ones(shape.head_dim);
-      layer.k_norm = ones(shape.head_dim);
+      layer.q_norm = ones(shape.head_dim, ops);
+      layer.k_norm = ones(shape.head_dim, ops);
     }
     layer.qkv = linear(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size);
     layer.o = linear(shape.hidden_size, shape.q_size());
-    layer.gate_up = linear(2 * shape.intermediate_size, shape.hidden_size);
+    layer.gate_up = linear(2 * shape.intermediate_size, shape.hidden_size, /*pairs=*/true);
     layer.down = linear(shape.hidden_size, shape.intermediate_size);
     weights.layers.push_back(std::move(layer));
   }

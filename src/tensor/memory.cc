@@ -9,7 +9,11 @@
 namespace pagoda::tensor {
 namespace {
 
-std::array<std::atomic<std::size_t>, kMemoryTags.size()> g_in_use{};
+std::array<std::atomic<std::size_t>, 2 * kMemoryTags.size()> g_in_use{};
+
+std::atomic<std::size_t>& counter(MemoryTag tag, Place place) {
+  return g_in_use[static_cast<std::size_t>(place) * kMemoryTags.size() + static_cast<std::size_t>(tag)];
+}
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
@@ -46,7 +50,7 @@ std::string_view memory_tag_name(MemoryTag tag) {
   return "unknown";
 }
 
-std::size_t memory_in_use(MemoryTag tag) { return g_in_use[static_cast<std::size_t>(tag)].load(); }
+std::size_t memory_in_use(MemoryTag tag, Place place) { return counter(tag, place).load(); }
 
 Buffer::Buffer(MemoryTag tag, std::size_t bytes) : tag_(tag), size_(bytes) {
   if (bytes == 0) return;
@@ -56,25 +60,34 @@ Buffer::Buffer(MemoryTag tag, std::size_t bytes) : tag_(tag), size_(bytes) {
     data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t(64)));
     for (std::size_t i = 0; i < bytes; ++i) data_[i] = std::byte{0};
   }
-  g_in_use[static_cast<std::size_t>(tag_)] += bytes;
+  counter(tag_, place_) += bytes;
+}
+
+Buffer::Buffer(MemoryTag tag, Place place, std::byte* data, std::size_t bytes, void (*free)(std::byte* data))
+    : tag_(tag), place_(place), data_(data), size_(bytes), free_(free) {
+  counter(tag_, place_) += bytes;
 }
 
 Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(tag_, other.tag_);
+  std::swap(place_, other.place_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(free_, other.free_);
   return *this;
 }
 
 Buffer::~Buffer() {
   if (data_ == nullptr) return;
-  if (size_ >= kHugePage)
+  if (free_ != nullptr)
+    free_(data_);
+  else if (size_ >= kHugePage)
     ::munmap(data_, mapped_size(size_));
   else
     ::operator delete(data_, std::align_val_t(64));
-  g_in_use[static_cast<std::size_t>(tag_)] -= size_;
+  counter(tag_, place_) -= size_;
 }
 
 }  // namespace pagoda::tensor

@@ -39,8 +39,8 @@ std::unique_ptr<engine::Engine> short_engine() {
   options.runner.num_kv_blocks = 32;
   kernels::CpuOptions cpu;
   cpu.threads = 1;
-  auto runner = execute::Runner::random(shape, kernels::WeightFormat::kBF16, kernels::make_cpu_ops(cpu),
-                                        options.runner);
+  auto runner = execute::Runner::random(shape, {kernels::WeightFormat::kBF16, kernels::WeightFormat::kBF16},
+                                        kernels::make_cpu_ops(cpu), options.runner);
   CHECK(runner.ok());
   return std::make_unique<engine::Engine>(std::move(runner).value(), std::move(tokenizer).value(),
                                           std::move(chat_template).value(), options);

@@ -10,10 +10,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <random>
 
 #include "kernels/ops.h"
+#include "random_matrix.h"
 #include "tensor/dtype.h"
 
 namespace pagoda::kernels {
@@ -21,66 +20,17 @@ namespace {
 
 using tensor::View;
 
-struct Matrix {
-  std::vector<float> values;
-  View view;
-  Matrix(std::int64_t rows, std::int64_t cols, std::int64_t padding = 0) : values(rows * (cols + padding)) {
-    view = {values.data(), rows, cols, cols + padding};
-  }
-  Matrix(const Matrix& other) : values(other.values), view(other.view) { view.data = values.data(); }
-};
-
-class Random {
- public:
-  explicit Random(unsigned seed) : generator_(seed) {}
-  float normal() { return normal_(generator_); }
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
-  void fill(Matrix& matrix) {
-    for (float& value : matrix.values) value = normal();
-  }
-  // Whole numbers; every 32nd is the largest that there is, so that each group is scaled by 1. `extreme`: all
-  // have that size.
-  void fill_integers(Matrix& matrix, bool extreme) {
-    for (std::int64_t r = 0; r < matrix.view.rows; ++r) {
-      const int sign = between(0, 1) == 0 ? 1 : -1;
-      for (std::int64_t c = 0; c < matrix.view.cols; ++c)
-        matrix.view.row(r)[c] = static_cast<float>(extreme || c % 32 == 0 ? 127 * sign : between(-127, 127));
-    }
-  }
-  std::vector<std::int32_t> permutation(std::int64_t n) {
-    std::vector<std::int32_t> order(n);
-    std::iota(order.begin(), order.end(), 0);
-    std::shuffle(order.begin(), order.end(), generator_);
-    return order;
-  }
-
- private:
-  std::mt19937 generator_;
-  std::normal_distribution<float> normal_;
-};
-
-// Largest difference as a share of the root mean square of the expected values.
-double relative_error(const View& actual, const View& expected) {
-  double worst = 0, squares = 0;
-  for (std::int64_t r = 0; r < expected.rows; ++r)
-    for (std::int64_t c = 0; c < expected.cols; ++c) {
-      const double difference = std::abs(static_cast<double>(actual.row(r)[c]) - expected.row(r)[c]);
-      if (!(difference <= worst)) worst = difference;  // NaN sticks
-      squares += static_cast<double>(expected.row(r)[c]) * expected.row(r)[c];
-    }
-  return worst / std::sqrt(squares / static_cast<double>(expected.rows * expected.cols) + 1e-30);
-}
-
 struct Kind {
   WeightFormat format;
   std::int64_t group_size = 0;
   bool zeros = false;
   bool ordered = false;
   bool extreme = false;  // every integer is the largest or the smallest
+  bool half = false;     // scales that FP16 holds
 
   std::string name() const {
-    return fmt::format("{} g{}{}{}{}", weight_format_name(format), group_size, zeros ? " zeros" : "",
-                       ordered ? " ordered" : "", extreme ? " extreme" : "");
+    return fmt::format("{} g{}{}{}{}{}", weight_format_name(format), group_size, zeros ? " zeros" : "",
+                       ordered ? " ordered" : "", extreme ? " extreme" : "", half ? " half" : "");
   }
   bool integer() const { return format == WeightFormat::kInt4 || format == WeightFormat::kInt8; }
 };
@@ -109,7 +59,9 @@ const std::vector<Kind> kKinds = {{WeightFormat::kBF16},
                                   {kInt4, 64, true, true},
                                   {kInt4, 128, true, false, true},
                                   {kInt4, 32, false, false, true},
-                                  {kInt4, 256, true}};
+                                  {kInt4, 256, true},
+                                  {kInt4, 128, true, false, false, true},
+                                  {kInt8, 64, false, false, false, true}};
 
 WeightSource random_weight(std::int64_t out, std::int64_t in, const Kind& kind) {
   WeightSource source;
@@ -130,7 +82,8 @@ WeightSource random_weight(std::int64_t out, std::int64_t in, const Kind& kind) 
     for (std::int64_t i = 0; i < in; ++i)
       quantized.values[i] = static_cast<std::int8_t>(kind.extreme ? extreme : random.between(low, high));
     for (std::int64_t g = 0; g < groups; ++g) {
-      quantized.scales[g] = 0.01f + 0.001f * static_cast<float>((row + 3 * g) % 7);
+      quantized.scales[g] = kind.half ? 0.0078125f + 0.0009765625f * static_cast<float>((row + 3 * g) % 7)
+                                      : 0.01f + 0.001f * static_cast<float>((row + 3 * g) % 7);
       if (kind.zeros) quantized.zeros[g] = static_cast<std::int8_t>(random.between(low, high));
     }
   };
@@ -217,7 +170,8 @@ TEST_P(LinearParity, RowDoesNotDependOnBatch) {
     cpu->reserve(limits_of(most, in));
     const Weight weight = cpu->pack(random_weight(out, in, kind));
     for (int r = 0; r < most; ++r)
-      cpu->linear({x.view.row(r), 1, in, in}, weight, {one.view.row(r), 1, out, out}, /*accumulate=*/false);
+      cpu->linear(View::of(x.view.row(r), 1, in, in), weight, View::of(one.view.row(r), 1, out, out),
+                  /*accumulate=*/false);
     for (const int rows : {2, 3, 4, 5, 8, 15, 32, 70}) {
       Matrix all(rows, out);
       cpu->linear(x.view.first_rows(rows), weight, all.view, /*accumulate=*/false);

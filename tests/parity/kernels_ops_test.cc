@@ -9,46 +9,12 @@
 #include <random>
 
 #include "kernels/ops.h"
+#include "random_matrix.h"
 
 namespace pagoda::kernels {
 namespace {
 
 using tensor::View;
-
-struct Matrix {
-  std::vector<float> values;
-  View view;
-  Matrix(std::int64_t rows, std::int64_t cols, std::int64_t padding = 0) : values(rows * (cols + padding)) {
-    view = {values.data(), rows, cols, cols + padding};
-  }
-  Matrix(const Matrix& other) : values(other.values), view(other.view) { view.data = values.data(); }
-};
-
-class Random {
- public:
-  explicit Random(unsigned seed) : generator_(seed) {}
-  float normal() { return normal_(generator_); }
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
-  void fill(Matrix& matrix) {
-    for (float& value : matrix.values) value = normal();
-  }
-
- private:
-  std::mt19937 generator_;
-  std::normal_distribution<float> normal_;
-};
-
-// Largest difference as a share of the root mean square of the expected values.
-double relative_error(const View& actual, const View& expected) {
-  double worst = 0, squares = 0;
-  for (std::int64_t r = 0; r < expected.rows; ++r)
-    for (std::int64_t c = 0; c < expected.cols; ++c) {
-      const double difference = std::abs(static_cast<double>(actual.row(r)[c]) - expected.row(r)[c]);
-      if (!(difference <= worst)) worst = difference;  // NaN sticks
-      squares += static_cast<double>(expected.row(r)[c]) * expected.row(r)[c];
-    }
-  return worst / std::sqrt(squares / static_cast<double>(expected.rows * expected.cols) + 1e-30);
-}
 
 class OpsParity : public ::testing::TestWithParam<const char*> {
  protected:
@@ -138,13 +104,13 @@ class AttentionCase {
     rope.q_norm = norm_.data();
     rope.k_norm = norm_.data();
     rope.eps = 1e-5f;
-    ops.rope_and_write_kv(rope, cache, /*layer=*/1, step.slices);
+    ops.rope_and_write_kv(rope, cache, /*layer=*/1, {.slices = step.slices});
     AttentionArgs attention;
     attention.q = qkv.view.columns(0, num_heads_ * shape_.head_dim);
     attention.out = out.view;
     attention.num_heads = num_heads_;
     attention.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
-    ops.attention(attention, cache, /*layer=*/1, step.slices);
+    ops.attention(attention, cache, /*layer=*/1, {.slices = step.slices});
     return out;
   }
 

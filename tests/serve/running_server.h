@@ -43,8 +43,8 @@ inline std::unique_ptr<engine::Engine> random_engine(std::int32_t max_waiting = 
   options.runner.num_kv_blocks = 8192;
   kernels::CpuOptions cpu;
   cpu.threads = 1;
-  auto runner = execute::Runner::random(shape, kernels::WeightFormat::kBF16, kernels::make_cpu_ops(cpu),
-                                        options.runner);
+  auto runner = execute::Runner::random(shape, {kernels::WeightFormat::kBF16, kernels::WeightFormat::kBF16},
+                                        kernels::make_cpu_ops(cpu), options.runner);
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   return std::make_unique<engine::Engine>(std::move(runner).value(), std::move(tokenizer).value(),
                                           std::move(chat_template).value(), options);

@@ -56,8 +56,8 @@ inline std::unique_ptr<Engine> random_engine(const EngineOptions& options) {
   shape.head_dim = 16;
   kernels::CpuOptions cpu;
   cpu.threads = 2;
-  auto runner = execute::Runner::random(shape, kernels::WeightFormat::kBF16, kernels::make_cpu_ops(cpu),
-                                        options.runner);
+  auto runner = execute::Runner::random(shape, {kernels::WeightFormat::kBF16, kernels::WeightFormat::kBF16},
+                                        kernels::make_cpu_ops(cpu), options.runner);
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   return std::make_unique<Engine>(std::move(runner).value(), std::move(tokenizer).value(),
                                   std::move(chat_template).value(), options);

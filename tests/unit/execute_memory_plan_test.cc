@@ -85,7 +85,8 @@ base::Result<std::unique_ptr<Runner>> tiny_runner(const RunnerOptions& options) 
   shape.head_dim = 16;
   kernels::CpuOptions cpu;
   cpu.threads = 1;
-  return Runner::random(shape, kernels::WeightFormat::kBF16, kernels::make_cpu_ops(cpu), options);
+  return Runner::random(shape, {kernels::WeightFormat::kBF16, kernels::WeightFormat::kBF16},
+                        kernels::make_cpu_ops(cpu), options);
 }
 
 RunnerOptions small_options() {
@@ -107,7 +108,7 @@ TEST(Runner, RefusesBadOptionsByTheirFlag) {
       {[](auto& o) { o.block_size = 1024; }, Code::kInvalidArgument, {"--block-size", "1024"}},
       {[](auto& o) { o.block_size = 0; }, Code::kInvalidArgument, {"--block-size", "0"}},
       {[](auto& o) { o.block_size = -16; }, Code::kInvalidArgument, {"--block-size", "-16"}},
-      {[](auto& o) { o.max_num_seqs = 0; }, Code::kInvalidArgument, {"--max-num-seqs", "0"}},
+      {[](auto& o) { o.max_num_seqs = -1; }, Code::kInvalidArgument, {"--max-num-seqs", "0"}},
       {[](auto& o) { o.max_num_seqs = -1; }, Code::kInvalidArgument, {"--max-num-seqs", "-1"}},
       {[](auto& o) { o.max_num_seqs = 5000; }, Code::kInvalidArgument, {"--max-num-seqs", "5000", "4096"}},
       {[](auto& o) { o.max_num_batched_tokens = 3; },
@@ -144,8 +145,8 @@ TEST(Runner, WeightsThatDoNotFitAreRefusedBeforeAnythingIsAllocated) {
   shape.num_heads = 512;
   shape.num_kv_heads = 8;
   shape.head_dim = 128;
-  const auto runner =
-      Runner::random(shape, kernels::WeightFormat::kBF16, kernels::make_reference_ops(), small_options());
+  const auto runner = Runner::random(shape, {kernels::WeightFormat::kBF16, kernels::WeightFormat::kBF16},
+                                     kernels::make_reference_ops(), small_options());
   ASSERT_FALSE(runner.ok());
   EXPECT_EQ(runner.status().code(), Code::kResourceExhausted);
   EXPECT_THAT(runner.status().message(), HasSubstr("weights"));

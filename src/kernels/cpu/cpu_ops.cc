@@ -97,16 +97,16 @@ void CpuOps::gather_rows(tensor::View x, std::span<const std::int32_t> rows, ten
 }
 
 void CpuOps::rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
-                               std::span<const SequenceSlice> sequences) {
+                               const SequenceBatch& sequences) {
   threads_.run(args.qkv.rows, row_chunk(args.qkv.rows), [&](std::size_t begin, std::size_t end, int) {
-    rope_and_write_rows(args, cache, layer, sequences, static_cast<std::int32_t>(begin),
+    rope_and_write_rows(args, cache, layer, sequences.slices, static_cast<std::int32_t>(begin),
                         static_cast<std::int32_t>(end));
   });
 }
 
 void CpuOps::attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
-                       std::span<const SequenceSlice> sequences) {
-  const AttentionPlan plan(args, cache, layer, sequences);
+                       const SequenceBatch& sequences) {
+  const AttentionPlan plan(args, cache, layer, sequences.slices);
   threads_.run(plan.num_items(), 1, [&](std::size_t begin, std::size_t end, int thread) {
     AttentionScratch scratch(attention_scratch_.data() + thread * attention_stride_, args, cache.shape);
     for (std::size_t item = begin; item < end; ++item) plan.run(item, isa_.small, scratch);

@@ -24,9 +24,9 @@ class CpuOps final : public Ops {
   void rms_norm(tensor::View x, const float* weight, float eps, tensor::View out) override;
   void linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) override;
   void rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
-                         std::span<const SequenceSlice> sequences) override;
+                         const SequenceBatch& sequences) override;
   void attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
-                 std::span<const SequenceSlice> sequences) override;
+                 const SequenceBatch& sequences) override;
   void swiglu(tensor::View gate_up, tensor::View out) override;
   void gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) override;
 

@@ -12,6 +12,8 @@
 
 namespace pagoda::kernels::cpu {
 
+inline constexpr std::int64_t kFp8PieceGroups = 64;  // quads of a piece
+
 struct Fp8Args {
   const std::byte* a = nullptr;  // as `kernel` wants it
   std::size_t a_stride = 0;      // bytes

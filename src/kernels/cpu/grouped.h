@@ -45,8 +45,9 @@ struct GroupedArgs {
   std::size_t panel_stride = 0;  // bytes
   std::int64_t panels = 0;
   std::int64_t groups = 0;
-  std::int64_t group = 0;               // inputs: 32, 64 or 128
-  const float* scales = nullptr;        // [panels][groups][16]
+  std::int64_t group = 0;        // inputs: 32, 64 or 128
+  const void* scales = nullptr;  // [panels][groups][16]: FP16 or float
+  bool half_scales = false;
   const std::uint8_t* zeros = nullptr;  // [panels][groups][16]; null: 8 (INT4), 128 (INT8)
   std::int64_t columns = 0;             // valid columns of C, in (16 * (panels - 1), 16 * panels]
   float* c = nullptr;                   // [m, columns]
@@ -70,5 +71,13 @@ struct GroupedKernels {
 };
 
 GroupedKernels generic_grouped_kernels();  // Highway
+
+// Compiled for instruction sets that the CPU may lack: see panel.h.
+void avx2_grouped_int4(const GroupedArgs& args);  // needs AVX2, FMA and F16C
+void avx2_grouped_int8(const GroupedArgs& args);
+void avx512_grouped_int4(const GroupedArgs& args);  // needs AVX512_VNNI
+void avx512_grouped_int8(const GroupedArgs& args);
+void amx_grouped_int4(const GroupedArgs& args);  // needs AMX-INT8; rows of A readable up to a multiple of 16
+void amx_grouped_int8(const GroupedArgs& args);
 
 }  // namespace pagoda::kernels::cpu

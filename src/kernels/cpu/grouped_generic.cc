@@ -22,6 +22,7 @@ constexpr hn::RebindToUnsigned<decltype(kF32)> kU32;
 constexpr hn::Repartition<std::int16_t, decltype(kI32)> kI16;
 constexpr hn::Repartition<std::uint16_t, decltype(kI32)> kU16;
 constexpr hn::Rebind<std::uint8_t, decltype(kF32)> kU8;
+constexpr hn::Rebind<hwy::float16_t, decltype(kF32)> kF16;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(kF32));
 constexpr int kVectors = static_cast<int>(kPanelColumns) / kLanes;  // registers across a panel
 constexpr int kMaxRows = kVectors == 1 ? 8 : kVectors == 2 ? 4 : 2;
@@ -51,6 +52,11 @@ HWY_INLINE void MultiplyQuad(Integers (&sum)[MR][kVectors], int j, hn::Vec<declt
   }
 }
 
+HWY_INLINE hn::Vec<decltype(kF32)> LoadScales(const GroupedArgs& p, std::int64_t at) {
+  if (!p.half_scales) return hn::LoadU(kF32, static_cast<const float*>(p.scales) + at);
+  return hn::PromoteTo(kF32, hn::LoadU(kF16, static_cast<const hwy::float16_t*>(p.scales) + at));
+}
+
 template <bool kInt4, int MR>
 HWY_NOINLINE void Tile(const GroupedArgs& p, std::int64_t row, std::int64_t panel) {
   const std::byte* a = p.a + row * p.a_stride;
@@ -75,7 +81,7 @@ HWY_NOINLINE void Tile(const GroupedArgs& p, std::int64_t row, std::int64_t pane
     for (int j = 0; j < kVectors; ++j) {
       auto zero = hn::Set(kI32, kInt4 ? 8 : 128);
       if (p.zeros != nullptr) zero = hn::PromoteTo(kI32, hn::LoadU(kU8, p.zeros + at + j * kLanes));
-      const auto scale = hn::LoadU(kF32, p.scales + at + j * kLanes);
+      const auto scale = LoadScales(p, at + j * kLanes);
       for (int i = 0; i < MR; ++i) {
         const auto exact = hn::Sub(sum[i][j], hn::Mul(zero, hn::Set(kI32, grouped_a_sums(p, row + i)[g])));
         const auto both = hn::Mul(scale, hn::Set(kF32, grouped_a_scales(p, row + i)[g]));
@@ -120,10 +126,14 @@ HWY_EXPORT(GroupedInt4);
 HWY_EXPORT(GroupedInt8);
 
 GroupedKernels generic_grouped_kernels() {
-  return {[](const GroupedArgs& p) { HWY_DYNAMIC_DISPATCH(GroupedInt4)
-                                     (p); },
-          [](const GroupedArgs& p) { HWY_DYNAMIC_DISPATCH(GroupedInt8)
-                                     (p); },
+  return {[](const GroupedArgs& p) {
+            HWY_DYNAMIC_DISPATCH(GroupedInt4)
+            (p);
+          },
+          [](const GroupedArgs& p) {
+            HWY_DYNAMIC_DISPATCH(GroupedInt8)
+            (p);
+          },
           [](std::int64_t) -> std::int64_t { return 1; }};
 }
 

@@ -42,6 +42,13 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   isa.small = generic_kernels();
   isa.grouped_small = generic_grouped_kernels();
   isa.name = isa.small.name;
+  if (wanted != "sse4" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c")) {
+    isa.small.int8 = avx2_int8_panels;
+    isa.small.int8_takes_signed = true;
+    isa.grouped_small.int4 = avx2_grouped_int4;
+    isa.grouped_small.int8 = avx2_grouped_int8;
+  }
   const bool highway_only = wanted == "sse4" || wanted == "avx2" || wanted == "avx512";
   const bool avx512 = !highway_only && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
@@ -53,6 +60,8 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   }
   if (avx512 && __builtin_cpu_supports("avx512vnni")) {
     isa.small.int8 = avx512_int8_panels;
+    isa.grouped_small = {avx512_grouped_int4, avx512_grouped_int8, avx512_panels_at_once};
+    isa.small.int8_takes_signed = false;
     isa.small.panels_at_once = avx512_panels_at_once;
     isa.name += "+vnni";
   }
@@ -64,6 +73,8 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   if (amx_wanted && amx && isa.small.bf16_takes_bf16) {
     isa.large.bf16 = amx_bf16_panels;
     isa.large.int8 = amx_int8_panels;
+    isa.large.int8_takes_signed = false;
+    isa.grouped_large = {amx_grouped_int4, amx_grouped_int8, [](std::int64_t) -> std::int64_t { return 2; }};
     isa.large.panels_at_once = [](std::int64_t) -> std::int64_t { return 2; };
     isa.name += "+amx";
   }

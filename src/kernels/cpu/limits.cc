@@ -11,6 +11,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/limits_avx2.h"
 #include "tensor/memory.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -106,6 +107,22 @@ double multiply_rate(base::ThreadPool& threads, const PanelKernels& kernels, boo
   return best;
 }
 
+double avx2_rate(base::ThreadPool& threads, bool nibbles) {
+  constexpr long kRounds = 20000, kShares = 8;
+  double best = 0;
+  for (int round = 0; round < 3; ++round) {
+    const double seconds = seconds_of([&] {
+      threads.run(kShares * threads.size(), 1, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t share = begin; share < end; ++share)
+          nibbles ? avx2_nibble_products(kRounds) : avx2_byte_products(kRounds);
+      });
+    });
+    const double products = nibbles ? avx2_nibble_products(kRounds) : avx2_byte_products(kRounds);
+    best = std::max(best, 2 * products * kShares * threads.size() / seconds);
+  }
+  return best;
+}
+
 }  // namespace
 }  // namespace pagoda::kernels::cpu
 
@@ -132,8 +149,12 @@ CpuLimitMeter::CpuLimitMeter(const CpuOptions& options)
 CpuLimitMeter::~CpuLimitMeter() = default;
 
 double CpuLimitMeter::read_bytes_per_second() { return cpu::read_rate(state_->threads, state_->memory); }
-double CpuLimitMeter::bf16_operations_per_second() { return state_->multiply_rate(/*int8=*/false); }
-double CpuLimitMeter::int8_operations_per_second() { return state_->multiply_rate(/*int8=*/true); }
+double CpuLimitMeter::operations_per_second(WeightFormat format) {
+  const bool integers = format == WeightFormat::kInt8 || format == WeightFormat::kInt4;
+  const double kernel = state_->multiply_rate(integers);
+  if (!integers || state_->isa.small.int8 != cpu::avx2_int8_panels) return kernel;
+  return std::max(kernel, cpu::avx2_rate(state_->threads, format == WeightFormat::kInt4));
+}
 
 }  // namespace pagoda::kernels
 #endif

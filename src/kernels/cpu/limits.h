@@ -16,9 +16,11 @@ class CpuLimitMeter {
   // All threads streaming through memory larger than any cache; some 50 ms. On a machine shared with others
   // this changes from second to second: measure right beside what is compared with it.
   double read_bytes_per_second();
-  // All threads multiplying panels that stay in L1.
-  double bf16_operations_per_second();
-  double int8_operations_per_second();
+  // All threads multiplying what a product with weights of `format` multiplies. The kernel for many rows on
+  // panels that stay in L1 (FP8: BF16's; INT4: INT8's by VNNI or AMX, which multiply bytes alike), or, with
+  // AVX2, loops of VPMADDUBSW in registers where they are faster: INT4 has its own, since sums of nibbles
+  // need widening less often.
+  double operations_per_second(WeightFormat format);
 
  private:
   struct State;

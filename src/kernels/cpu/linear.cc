@@ -102,7 +102,7 @@ void CpuOps::linear_panels(const Weight& weight, tensor::View out, bool accumula
   args.panel_stride = panel_bytes;
   args.panels = end - begin;
   args.columns = std::min(end * kPanelColumns, weight.out_features) - first;
-  args.c = out.data + first;
+  args.c = out.as<float>() + first;
   args.c_stride = out.stride;
   args.accumulate = accumulate;
   if (weight.format == WeightFormat::kInt8) {
@@ -128,10 +128,12 @@ void CpuOps::linear_grouped(const Weight& weight, tensor::View out, bool accumul
   args.group = grouped_size(weight.group_size);
   args.groups = grouped_count(weight.in_features, args.group);
   const std::int64_t first_scale = begin * args.groups * kPanelColumns;
-  args.scales = weight.scales.as<float>() + first_scale;
+  args.half_scales = has_half_scales(weight);
+  args.scales =
+      weight.scales.data() + first_scale * (args.half_scales ? sizeof(std::uint16_t) : sizeof(float));
   if (weight.offsets.size() != 0) args.zeros = weight.offsets.as<std::uint8_t>() + first_scale;
   args.columns = std::min(end * kPanelColumns, weight.out_features) - begin * kPanelColumns;
-  args.c = out.data + begin * kPanelColumns;
+  args.c = out.as<float>() + begin * kPanelColumns;
   args.c_stride = out.stride;
   args.accumulate = accumulate;
   (weight.format == WeightFormat::kInt4 ? kernels.int4 : kernels.int8)(args);
@@ -152,7 +154,7 @@ void CpuOps::linear_fp8(const Weight& weight, tensor::View out, bool accumulate,
   args.panels = end - begin;
   args.scales = weight.scales.as<float>() + first;
   args.columns = std::min(end * kPanelColumns, weight.out_features) - first;
-  args.c = out.data + first;
+  args.c = out.as<float>() + first;
   args.c_stride = out.stride;
   args.accumulate = accumulate;
   fp8_panels(args, kernels.bf16);

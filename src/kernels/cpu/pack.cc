@@ -1,7 +1,8 @@
 #include "kernels/cpu/pack.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -123,6 +124,29 @@ void allocate(const WeightSource& source, Weight& weight) {
   std::copy(source.input_order.begin(), source.input_order.end(), weight.input_order.as<std::int32_t>());
 }
 
+// The FP16 value with these bits equal to `value`; false if there is none. No subnormals: scales that small
+// are kept as floats.
+bool to_half_exactly(float value, std::uint16_t& half) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (bits == 0) {
+    half = 0;
+    return true;
+  }
+  const std::int32_t exponent = static_cast<std::int32_t>(bits >> 23 & 255) - 127;
+  if ((bits & 0x1fff) != 0 || exponent < -14 || exponent > 15) return false;
+  half = static_cast<std::uint16_t>((bits >> 16 & 0x8000) | static_cast<std::uint32_t>(exponent + 15) << 10 |
+                                    (bits >> 13 & 0x3ff));
+  return true;
+}
+
+void shrink_scales(Weight& weight) {
+  const std::size_t count = weight.scales.size() / sizeof(float);
+  Buffer halves(MemoryTag::kWeights, count * sizeof(std::uint16_t));
+  for (std::size_t i = 0; i < count; ++i)
+    if (!to_half_exactly(weight.scales.as<float>()[i], halves.as<std::uint16_t>()[i])) return;
+  weight.scales = std::move(halves);
+}
+
 }  // namespace
 
 std::int64_t packed_groups(WeightFormat format, std::int64_t in_features) {
@@ -144,6 +168,12 @@ std::size_t packed_panel_bytes(const Weight& weight) {
   return k * kPanelColumns / (weight.format == WeightFormat::kInt4 ? 2 : 1);
 }
 
+bool has_half_scales(const Weight& weight) {
+  const std::int64_t groups = grouped_count(weight.in_features, grouped_size(weight.group_size));
+  return weight.scales.size() ==
+         packed_panels(weight.out_features) * groups * kPanelColumns * sizeof(std::uint16_t);
+}
+
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
   CHECK(source.format != WeightFormat::kF32);
   const bool grouped = is_grouped_source(source);
@@ -151,6 +181,7 @@ Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
   weight.format = source.format;
   weight.out_features = source.out_features;
   weight.in_features = source.in_features;
+  weight.pairs = source.pairs;
   // Where a whole row shares a scale in the grouped layout, its groups are all alike.
   if (grouped) weight.group_size = source.group_size != 0 ? source.group_size : grouped_size(0);
   allocate(source, weight);
@@ -172,6 +203,7 @@ Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
       }
     }
   });
+  if (grouped) shrink_scales(weight);
   return weight;
 }
 
@@ -182,6 +214,7 @@ void unpack_grouped_row(const Weight& weight, const std::uint8_t* panel, std::in
   const std::int64_t group = grouped_size(weight.group_size);
   const std::int64_t groups = grouped_count(weight.in_features, group);
   const std::int64_t at = row / kPanelColumns * groups * kPanelColumns + lane;
+  const bool half = has_half_scales(weight);
   const std::int32_t* order =
       weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
   for (std::int64_t k = 0; k < weight.in_features; ++k) {
@@ -191,7 +224,9 @@ void unpack_grouped_row(const Weight& weight, const std::uint8_t* panel, std::in
     const std::int64_t g = at + k / group * kPanelColumns;
     const int zero =
         weight.offsets.size() == 0 ? symmetric_byte(weight.format) : weight.offsets.as<std::uint8_t>()[g];
-    out[order == nullptr ? k : order[k]] = static_cast<float>(value - zero) * weight.scales.as<float>()[g];
+    const float scale =
+        half ? tensor::half_to_float(weight.scales.as<std::uint16_t>()[g]) : weight.scales.as<float>()[g];
+    out[order == nullptr ? k : order[k]] = static_cast<float>(value - zero) * scale;
   }
 }
 

@@ -19,6 +19,7 @@ std::int64_t packed_panels(std::int64_t out_features);
 // Whether a weight has the layout of grouped.h.
 bool is_grouped(const Weight& weight);
 std::size_t packed_panel_bytes(const Weight& weight);
+bool has_half_scales(const Weight& weight);  // of a grouped one
 
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads);
 // Row `row` of W as floats: one lane of a panel.

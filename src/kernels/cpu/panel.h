@@ -69,6 +69,8 @@ PanelKernels generic_kernels();
 // The kernels below are compiled for instruction sets that the CPU may lack: isa.cc asks before anything of
 // their files runs, and those files hold nothing else.
 
+void avx2_int8_panels(const PanelArgs& args);  // needs AVX2 and FMA; groups a multiple of 8; A is int8
+
 // Rows that an AVX-512 tile holds at most, and panels beside one another for tiles of so many rows: 24
 // accumulators.
 inline constexpr std::int64_t kAvx512Rows = 12;

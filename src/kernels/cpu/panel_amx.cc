@@ -6,33 +6,11 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/amx_tiles.h"
 #include "kernels/cpu/panel.h"
 
 namespace pagoda::kernels::cpu {
 namespace {
-
-constexpr std::int64_t kTileRows = 16;
-
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t columns[16] = {};  // bytes a row
-  std::uint8_t rows[16] = {};
-};
-
-// Tile shapes are state of the thread: set once on each thread that comes here.
-void configure_thread() {
-  thread_local bool configured = false;
-  if (configured) return;
-  TileConfig config;
-  for (int tile = 0; tile < 8; ++tile) {
-    config.columns[tile] = 64;
-    config.rows[tile] = kTileRows;
-  }
-  _tile_loadconfig(&config);
-  configured = true;
-}
 
 struct Bf16 {
   static void multiply_4() {

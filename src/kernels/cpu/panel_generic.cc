@@ -28,7 +28,9 @@ constexpr int kLanes = static_cast<int>(hn::MaxLanes(kF32));
 constexpr int kVectors = static_cast<int>(kPanelColumns) / kLanes;  // registers across a panel
 
 // Accumulators must fit the register file beside two operands: 16 registers below AVX-512, 32 there.
-constexpr int kMaxRows = kVectors == 1 ? 8 : kVectors == 2 ? 4 : 2;
+constexpr int kMaxRows = kVectors == 1 ? 8 : kVectors == 2 ? 6 : 2;
+// Rows of A that are multiplied with one panel after another before the next rows: they stay in L2 meanwhile.
+constexpr std::int64_t kBlockBytes = 256 << 10;
 
 struct Bf16Dot {
   using Sum = hn::Vec<decltype(kF32)>;
@@ -39,17 +41,22 @@ struct Bf16Dot {
   template <int MR>
   static HWY_INLINE void step(Sum (&sum)[MR][kVectors], const char* a, std::size_t stride,
                               const std::byte* b) {
-    for (int j = 0; j < kVectors; ++j) {
-      const auto lanes = hn::LoadU(kU32, reinterpret_cast<const std::uint32_t*>(b) + j * kLanes);
-      const auto low = hn::BitCast(kF32, hn::ShiftLeft<16>(lanes));
-      const auto high = hn::BitCast(kF32, hn::And(lanes, hn::Set(kU32, 0xffff0000u)));
-      for (int i = 0; i < MR; ++i) {
-        float pair[2];
-        std::memcpy(pair, a + i * stride, sizeof(pair));
-        sum[i][j] = hn::MulAdd(hn::Set(kF32, pair[0]), low, sum[i][j]);
-        sum[i][j] = hn::MulAdd(hn::Set(kF32, pair[1]), high, sum[i][j]);
-      }
-    }
+    // One half after the other, so that 12 accumulators, two registers of B and one of A fit into 16.
+    Sum column[kVectors];
+    for (int j = 0; j < kVectors; ++j)
+      column[j] = hn::BitCast(
+          kF32, hn::ShiftLeft<16>(hn::LoadU(kU32, reinterpret_cast<const std::uint32_t*>(b) + j * kLanes)));
+    for (int i = 0; i < MR; ++i) add_row(sum[i], a + i * stride, column);
+    for (int j = 0; j < kVectors; ++j)
+      column[j] =
+          hn::BitCast(kF32, hn::And(hn::LoadU(kU32, reinterpret_cast<const std::uint32_t*>(b) + j * kLanes),
+                                    hn::Set(kU32, 0xffff0000u)));
+    for (int i = 0; i < MR; ++i) add_row(sum[i], a + i * stride + sizeof(float), column);
+  }
+  static HWY_INLINE void add_row(Sum (&sum)[kVectors], const char* a, const Sum (&column)[kVectors]) {
+    float value;
+    std::memcpy(&value, a, sizeof(value));
+    for (int j = 0; j < kVectors; ++j) sum[j] = hn::MulAdd(hn::Set(kF32, value), column[j], sum[j]);
   }
   static HWY_INLINE Sum finish(const PanelArgs&, Sum sum, std::int64_t, const float*, const std::int32_t*) {
     return sum;
@@ -129,9 +136,16 @@ HWY_INLINE void TileOfRows(const PanelArgs& p, std::int64_t row, std::int64_t pa
 
 template <typename Dot>
 void Run(const PanelArgs& p) {
-  for (std::int64_t panel = 0; panel < p.panels; ++panel)
-    for (std::int64_t row = 0; row < p.m; row += kMaxRows)
-      TileOfRows<Dot, kMaxRows>(p, row, panel, std::min<std::int64_t>(kMaxRows, p.m - row));
+  const std::int64_t row_bytes = 1 + p.num_segments * p.groups * static_cast<std::int64_t>(Dot::kGroupBytes);
+  const std::int64_t block = std::max<std::int64_t>(kBlockBytes / row_bytes / kMaxRows, 1) * kMaxRows;
+  for (std::int64_t begin = 0; begin < p.m; begin += block) {
+    const std::int64_t rows = std::min(block, p.m - begin), tiles = (rows + kMaxRows - 1) / kMaxRows;
+    for (std::int64_t panel = 0; panel < p.panels; ++panel)
+      for (std::int64_t t = 0; t < tiles; ++t) {  // in equal shares
+        const std::int64_t first = t * rows / tiles, last = (t + 1) * rows / tiles;
+        TileOfRows<Dot, kMaxRows>(p, begin + first, panel, last - first);
+      }
+  }
 }
 
 const char* Name() { return hwy::TargetName(HWY_TARGET); }

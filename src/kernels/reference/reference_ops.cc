@@ -59,10 +59,10 @@ class ReferenceOps final : public Ops {
   }
 
   void rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
-                         std::span<const SequenceSlice> sequences) override {
+                         const SequenceBatch& sequences) override {
     const std::int64_t head_dim = cache.shape.head_dim;
     const std::int64_t kv_heads = cache.shape.num_kv_heads;
-    for (const SequenceSlice& sequence : sequences)
+    for (const SequenceSlice& sequence : sequences.slices)
       for (std::int32_t i = 0; i < sequence.num_queries; ++i) {
         const std::int64_t t = sequence.first_row + i;
         const std::int32_t position = args.positions[t];
@@ -80,10 +80,10 @@ class ReferenceOps final : public Ops {
   }
 
   void attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
-                 std::span<const SequenceSlice> sequences) override {
+                 const SequenceBatch& sequences) override {
     const std::int64_t head_dim = cache.shape.head_dim;
     const std::int64_t group = args.num_heads / cache.shape.num_kv_heads;
-    for (const SequenceSlice& sequence : sequences)
+    for (const SequenceSlice& sequence : sequences.slices)
       for (std::int32_t i = 0; i < sequence.num_queries; ++i)
         for (std::int64_t h = 0; h < args.num_heads; ++h) {
           const std::int64_t t = sequence.first_row + i;

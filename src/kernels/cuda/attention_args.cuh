@@ -1,0 +1,50 @@
+#pragma once
+// What the attention kernels are called with. No device code: host files include it too.
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/kv_layout.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/kv_cache.h"
+
+namespace pagoda::kernels::cuda {
+
+struct RopeView {
+  const float* cos = nullptr;  // [positions, D / 2]
+  const float* sin = nullptr;
+  const float* q_norm = nullptr;  // [D] or null
+  const float* k_norm = nullptr;
+  float eps = 0;
+};
+
+struct AttentionView {
+  float* qkv = nullptr;  // [tokens, (heads + 2 kv_heads) * D]
+  std::int64_t qkv_stride = 0;
+  __nv_bfloat16* out = nullptr;  // [tokens, heads * D]
+  std::int64_t out_stride = 0;
+  KvView kv;
+  RopeView rope;
+  const SequenceSlice* slices = nullptr;
+  const std::int32_t* positions = nullptr;  // [tokens]
+  int heads = 0;
+  int group = 0;         // query heads of a KV head
+  float scale_log2 = 0;  // head_dim ^ -1/2 * log2(e)
+  // Decodes of long contexts, cut into parts of kSplitPages pages: [sequence][head][splits][D + 2] floats and
+  // [sequence][kv_head] counters (zero before and after).
+  float* partials = nullptr;
+  int* arrivals = nullptr;
+  int max_splits = 1;
+};
+
+inline constexpr int kSplitPages = 16;
+
+// Defined in attention_decode.cu and attention_prefill.cu; D is 64 or 128.
+void launch_rope_and_write(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
+                           int max_queries);
+void launch_decode_attention(const Launcher& launch, const AttentionView& view, int decodes, int max_context);
+void launch_prefill_attention(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
+                              int max_queries);
+
+}  // namespace pagoda::kernels::cuda

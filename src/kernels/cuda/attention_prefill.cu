@@ -1,0 +1,123 @@
+// Attention of prompts: rope_and_write first brings q, k and v in order and into the cache, then each warp
+// takes 16 rows, which are (query, head of the group) pairs of one KV head, over all pages before them. The
+// four warps of a block hold neighbouring queries and read the same pages at about the same time, through L1.
+
+#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/rope.cuh"
+
+namespace pagoda::kernels::cuda {
+namespace {
+
+constexpr int kWarps = 4;
+
+// One warp a (token, head): q heads in place, k and v heads to the cache.
+template <int D>
+__global__ void rope_and_write(const __grid_constant__ AttentionView p, int first_slice) {
+  wait_for_previous();
+  let_next_start();
+  const int lane = threadIdx.x % 32, head = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+  const SequenceSlice slice = p.slices[first_slice + blockIdx.z];
+  const int heads = p.heads + 2 * p.kv.kv_heads;
+  if (head >= heads || static_cast<int>(blockIdx.y) >= slice.num_queries) return;
+  const int row = slice.first_row + blockIdx.y, position = slice.context - slice.num_queries + blockIdx.y;
+  float* x_row = p.qkv + row * p.qkv_stride + head * D;
+  float x[D / 32];
+  load_head<D>(x_row, lane, x);
+  if (head < p.heads) {
+    rotate_and_norm<D>(p.rope, p.rope.q_norm, position, lane, x);
+    for (int i = 0; i < D / 32; ++i) x_row[lane + 32 * i] = x[i];
+    return;
+  }
+  const bool value = head >= p.heads + p.kv.kv_heads;
+  const int kv_head = (head - p.heads) % p.kv.kv_heads, token = position % kPageTokens;
+  auto* page =
+      reinterpret_cast<__nv_bfloat16*>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, value));
+  if (!value) rotate_and_norm<D>(p.rope, p.rope.k_norm, position, lane, x);
+  for (int i = 0; i < D / 32; ++i) {
+    const int d = lane + 32 * i;
+    page[value ? value_offset(token, d, D) : key_offset(token, d, D)] = __float2bfloat16(x[i]);
+  }
+}
+
+template <int D>
+__global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_constant__ AttentionView p,
+                                                                 int first_slice) {
+  wait_for_previous();
+  let_next_start();
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+  const SequenceSlice slice = p.slices[first_slice + blockIdx.z];
+  const int kv_head = blockIdx.y, queries_a_warp = 16 / p.group;
+  // The last queries have the longest way: they start first.
+  const int first_query = ((gridDim.x - 1 - blockIdx.x) * kWarps + warp) * queries_a_warp;
+  if (first_query >= slice.num_queries) return;
+
+  const float* heads[2];  // of rows g and g + 8
+  int positions[2], rows[2];
+  for (int r = 0; r < 2; ++r) {
+    const int query = min(first_query + (g + 8 * r) / p.group, slice.num_queries - 1);
+    rows[r] = slice.first_row + query;
+    positions[r] = slice.context - slice.num_queries + query;
+    heads[r] = p.qkv + rows[r] * p.qkv_stride + (kv_head * p.group + (g + 8 * r) % p.group) * D;
+  }
+  std::uint32_t q[D / 16][4];
+  for (int s = 0; s < D / 16; ++s)
+    for (int e = 0; e < 4; ++e) {
+      const float* x = heads[e % 2] + s * 16 + 2 * c + (e >= 2 ? 8 : 0);
+      q[s][e] = pack_bf16(x[0] * p.scale_log2, x[1] * p.scale_log2);
+    }
+  RowState<D> state;
+  const int last_query = min(first_query + queries_a_warp, slice.num_queries) - 1;
+  const int pages = (slice.context - slice.num_queries + last_query) / kPageTokens + 1;
+  for (int page = 0; page < pages; ++page) {
+    const int visible[2] = {positions[0] + 1 - page * kPageTokens, positions[1] + 1 - page * kPageTokens};
+    attend_page<D>(q, p.kv.page(slice.block_table, page, kv_head, false),
+                   p.kv.page(slice.block_table, page, kv_head, true), visible,
+                   slice.context - page * kPageTokens, lane, state);
+  }
+  for (int r = 0; r < 2; ++r) {
+    if (first_query + (g + 8 * r) / p.group >= slice.num_queries) continue;
+    __nv_bfloat16* out = p.out + rows[r] * p.out_stride + (kv_head * p.group + (g + 8 * r) % p.group) * D;
+    const float inverse = 1.0f / state.total[r];
+    for (int d = 0; d < D / 8; ++d)
+      *reinterpret_cast<std::uint32_t*>(out + d * 8 + 2 * c) =
+          pack_bf16(state.out[d][2 * r] * inverse, state.out[d][2 * r + 1] * inverse);
+  }
+}
+
+template <int D>
+void rope_for(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
+              int max_queries) {
+  constexpr int kRopeWarps = 8;
+  const int heads = view.heads + 2 * view.kv.kv_heads;
+  launch(rope_and_write<D>, dim3((heads + kRopeWarps - 1) / kRopeWarps, max_queries, slices),
+         dim3(kRopeWarps * 32), 0, view, first_slice);
+}
+
+template <int D>
+void attention_for(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
+                   int max_queries) {
+  const int queries_a_block = kWarps * (16 / view.group);
+  launch(prefill_attention<D>,
+         dim3((max_queries + queries_a_block - 1) / queries_a_block, view.kv.kv_heads, slices),
+         dim3(kWarps * 32), 0, view, first_slice);
+}
+
+}  // namespace
+
+void launch_rope_and_write(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
+                           int max_queries) {
+  if (view.kv.head_dim == 128)
+    rope_for<128>(launch, view, first_slice, slices, max_queries);
+  else
+    rope_for<64>(launch, view, first_slice, slices, max_queries);
+}
+
+void launch_prefill_attention(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
+                              int max_queries) {
+  if (view.kv.head_dim == 128)
+    attention_for<128>(launch, view, first_slice, slices, max_queries);
+  else
+    attention_for<64>(launch, view, first_slice, slices, max_queries);
+}
+
+}  // namespace pagoda::kernels::cuda

@@ -1,0 +1,93 @@
+#pragma once
+// The CUDA backend: state shared by its operators. One instance a model, one thread.
+
+#include <memory>
+
+#include "kernels/cuda/attention_args.cuh"
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/device_memory.h"
+#include "kernels/cuda/library_gemm.h"
+#include "kernels/cuda/linear_args.cuh"
+#include "kernels/cuda/pack.h"
+
+namespace pagoda::kernels::cuda {
+
+class CudaOps final : public CudaBackend {
+ public:
+  CudaOps(const CudaOptions& options, CudaDevice device);
+  ~CudaOps() override;
+
+  std::string description() const override;
+  tensor::DType linear_input_dtype() const override { return tensor::DType::kBF16; }
+  tensor::Buffer allocate(tensor::MemoryTag tag, std::size_t bytes) override {
+    return arena_.allocate(tag, bytes);
+  }
+  tensor::Buffer place(tensor::Buffer host) override;
+  std::size_t memory_budget_bytes() const override;
+  Weight pack(const WeightSource& source) override { return packer_->pack(source, arena_); }
+  std::size_t kv_layer_block_bytes(const KvShape& shape) const override;
+  base::Status check_kv_shape(const KvShape& shape, std::int64_t num_heads) const override;
+  std::size_t scratch_bytes(const OpsLimits& limits) const override;
+  void reserve(const OpsLimits& limits) override;
+
+  void embed(std::span<const std::int32_t> tokens, const Weight& embedding, tensor::View out) override;
+  void rms_norm(tensor::View x, const float* weight, float eps, tensor::View out) override;
+  void linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) override;
+  void rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std::int64_t layer,
+                         const SequenceBatch& sequences) override;
+  void attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
+                 const SequenceBatch& sequences) override;
+  void swiglu(tensor::View gate_up, tensor::View out) override;
+  void gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) override;
+  void linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm, float eps,
+                       tensor::View normed) override;
+  void linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) override;
+  void rope_attention(const RopeArgs& rope, const AttentionArgs& args, const KvCache& cache,
+                      std::int64_t layer, const SequenceBatch& sequences) override;
+
+  tensor::Buffer allocate_pinned(std::size_t bytes) override { return cuda::allocate_pinned(bytes); }
+  void upload(void* device, const void* pinned, std::size_t bytes) override;
+  void download(void* pinned, const void* device, std::size_t bytes) override;
+  void mark(int event) override;
+  void wait(int event) override;
+  void synchronize() override;
+  std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
+  void launch(const Graph& graph) override;
+  void resolve_tokens(std::int32_t* tokens, std::int64_t count, const std::int32_t* sampled) override;
+  void sample(tensor::View logits, const SampleRow* rows, bool all_greedy, std::int32_t* sampled,
+              std::int32_t* out, std::uint32_t* seen) override;
+  void set_seen(std::uint32_t* seen, std::int64_t vocab, std::int32_t slot, const std::int32_t* tokens,
+                std::int64_t count) override;
+  const CudaDevice& device() const override { return device_; }
+  double measure_read_bytes_per_second() override;
+  double measure_bf16_operations_per_second() override;
+
+ private:
+  // x W^T for few rows, 64 at a time, with what `epilogue` makes of it.
+  void small_linear(tensor::View x, const Weight& weight, LinearArgs args);
+  // The same for many: bf16 weights, or parts of others made bf16, in the library.
+  void large_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate);
+  bool is_small(tensor::View x, const Weight& weight) const;
+  // x with its columns in the order of the weight's.
+  tensor::View ordered(tensor::View x, const Weight& weight);
+  AttentionView attention_view(const AttentionArgs& args, const KvCache& cache, std::int64_t layer) const;
+
+  CudaOptions options_;
+  CudaDevice device_;
+  DeviceArena arena_;
+  Launcher launch_;
+  std::unique_ptr<Packer> packer_;
+  std::string no_gemm_;  // why there is no library
+  std::unique_ptr<LibraryGemm> gemm_;
+  cudaEvent_t events_[kEvents] = {};
+  // Scratch.
+  tensor::Buffer gemm_workspace_, dequantized_, ordered_x_, norm_partials_, attention_partials_,
+      attention_arrivals_, sample_parts_;
+  std::int64_t max_splits_ = 1, max_sample_rows_ = 0, max_x_columns_ = 0;
+  // Which view holds values whose norm is deferred to the next linear operator (linear_args.cuh), and its
+  // eps.
+  const std::byte* deferred_ = nullptr;
+  float deferred_eps_ = 0;
+};
+
+}  // namespace pagoda::kernels::cuda

@@ -1,0 +1,38 @@
+#pragma once
+// Where keys and values lie inside a block, BF16: in the order of tensor core fragments (mma.cuh), so that
+// attention loads 16 bytes a lane and shuffles nothing. A block is [kv_head][K: pages | V: pages], a page
+// holds 16 tokens:
+//   K  [token / 8][dim / 32][lane][2 steps of 16 dims][4]   the B operand of q k^T: columns are tokens
+//   V  [dim / 16][lane][2 tiles of 8 dims][4]               the B operand of p v: k are tokens
+// with 4 values of k in the order 2c, 2c+1, 2c+8, 2c+9 of lane (g, c).
+
+#include <cstdint>
+
+namespace pagoda::kernels::cuda {
+
+inline constexpr int kPageTokens = 16;
+
+// Elements from the start of a page.
+__host__ __device__ inline int key_offset(int token, int dim, int head_dim) {
+  const int g = token % 8, tile = token / 8, e = dim % 16, c = e % 8 / 2;
+  return (((tile * (head_dim / 32) + dim / 32) * 32 + g * 4 + c) * 2 + dim % 32 / 16) * 4 + e / 8 * 2 + e % 2;
+}
+__host__ __device__ inline int value_offset(int token, int dim, int head_dim) {
+  const int c = token % 8 / 2, g = dim % 8;
+  return ((dim / 16 * 32 + g * 4 + c) * 2 + dim % 16 / 8) * 4 + token / 8 * 2 + token % 2;
+}
+
+// The KV memory of one layer, as kernels address it.
+struct KvView {
+  std::byte* data = nullptr;  // [blocks][kv_heads][2][pages][16 * head_dim] bf16
+  std::int64_t block_bytes = 0;
+  int kv_heads = 0, head_dim = 0, pages = 0;  // pages of a block
+
+  __device__ std::byte* page(const std::int32_t* block_table, int page_index, int kv_head, bool value) const {
+    const std::int64_t page_bytes = kPageTokens * head_dim * 2;
+    const std::int64_t in_block = (kv_head * 2 + (value ? 1 : 0)) * pages + page_index % pages;
+    return data + block_table[page_index / pages] * block_bytes + in_block * page_bytes;
+  }
+};
+
+}  // namespace pagoda::kernels::cuda

@@ -1,0 +1,32 @@
+#pragma once
+// Launches with programmatic dependent launch where the device has it.
+
+#include <utility>
+
+#include "kernels/cuda/check.cuh"
+
+namespace pagoda::kernels::cuda {
+
+struct Launcher {
+  cudaStream_t stream = nullptr;
+  bool overlap = false;  // programmatic dependent launch (sm_90)
+
+  template <typename... Parameters, typename... Arguments>
+  void operator()(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
+                  Arguments&&... arguments) const {
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+    cudaLaunchConfig_t config{};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream;
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    config.attrs = &attribute;
+    config.numAttrs = overlap ? 1 : 0;
+    CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...));
+  }
+};
+
+}  // namespace pagoda::kernels::cuda

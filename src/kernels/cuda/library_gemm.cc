@@ -1,0 +1,137 @@
+#include "kernels/cuda/library_gemm.h"
+
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+namespace pagoda::kernels::cuda {
+namespace {
+
+// The few names of cublasLt.h that are used here, with its values (CUDA 12 and 13 agree on them).
+constexpr int kCompute32F = 68;
+constexpr int kR32F = 0, kR16BF = 14;
+constexpr int kDescTransA = 3;
+constexpr int kOpT = 1;
+constexpr int kPreferenceMaxWorkspaceBytes = 1;
+
+struct Algorithm {
+  std::uint64_t data[8];
+};
+struct Heuristic {
+  Algorithm algorithm;
+  std::size_t workspace_bytes;
+  int state;
+  float waves;
+  int reserved[4];
+};
+
+void expect(int status, const char* what) {
+  if (status == 0) return;
+  std::fprintf(stderr, "pagoda: the GPU failed: cuBLASLt status %d in %s\n", status, what);
+  std::fflush(stderr);
+  std::_Exit(70);
+}
+
+}  // namespace
+
+struct LibraryGemm::Functions {
+  void* library = nullptr;
+  int (*create)(void**) = nullptr;
+  int (*destroy)(void*) = nullptr;
+  int (*desc_create)(void**, int, int) = nullptr;
+  int (*desc_set)(void*, int, const void*, std::size_t) = nullptr;
+  int (*layout_create)(void**, int, std::uint64_t, std::uint64_t, std::int64_t) = nullptr;
+  int (*preference_create)(void**) = nullptr;
+  int (*preference_set)(void*, int, const void*, std::size_t) = nullptr;
+  int (*heuristic)(void*, void*, void*, void*, void*, void*, void*, int, Heuristic*, int*) = nullptr;
+  int (*matmul)(void*, void*, const void*, const void*, void*, const void*, void*, const void*, const void*,
+                void*, void*, void*, const Algorithm*, void*, std::size_t, void*) = nullptr;
+
+  bool find_all() {
+    const auto find = [this](const char* name, auto& function) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
+      return function != nullptr;
+    };
+    return find("cublasLtCreate", create) && find("cublasLtDestroy", destroy) &&
+           find("cublasLtMatmulDescCreate", desc_create) &&
+           find("cublasLtMatmulDescSetAttribute", desc_set) &&
+           find("cublasLtMatrixLayoutCreate", layout_create) &&
+           find("cublasLtMatmulPreferenceCreate", preference_create) &&
+           find("cublasLtMatmulPreferenceSetAttribute", preference_set) &&
+           find("cublasLtMatmulAlgoGetHeuristic", heuristic) && find("cublasLtMatmul", matmul);
+  }
+};
+
+// Descriptors live as long as the process: there are a few hundred at most.
+struct LibraryGemm::Plan {
+  void *desc = nullptr, *w = nullptr, *x = nullptr, *out = nullptr;
+  Algorithm algorithm{};
+};
+
+LibraryGemm::LibraryGemm() : functions_(std::make_unique<Functions>()) {}
+
+LibraryGemm::~LibraryGemm() {
+  if (handle_ != nullptr) functions_->destroy(handle_);
+}
+
+std::unique_ptr<LibraryGemm> LibraryGemm::load(std::string* why_not) {
+  std::vector<std::string> places;
+  if (const char* chosen = std::getenv("PAGODA_CUBLASLT")) places.emplace_back(chosen);
+  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
+    places.emplace_back(name);
+    places.emplace_back(std::string("/usr/local/cuda/lib64/") + name);
+  }
+  std::unique_ptr<LibraryGemm> gemm(new LibraryGemm);
+  for (const std::string& place : places) {
+    gemm->functions_->library = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (gemm->functions_->library == nullptr) continue;
+    if (!gemm->functions_->find_all() || gemm->functions_->create(&gemm->handle_) != 0) {
+      *why_not = place + " is not a cuBLASLt that this program can use";
+      return nullptr;
+    }
+    gemm->path_ = place;
+    return gemm;
+  }
+  *why_not = "libcublasLt.so.13 or .12 was not found (PAGODA_CUBLASLT names it)";
+  return nullptr;
+}
+
+// Row-major [a, b] is column-major [b, a]: W^T is then the transposed left operand, x the right one.
+const LibraryGemm::Plan& LibraryGemm::plan_for(const Product& p) {
+  std::unique_ptr<Plan>& plan = plans_[p];
+  if (plan != nullptr) return *plan;
+  plan = std::make_unique<Plan>();
+  const Functions& f = *functions_;
+  const int out_type = p.out_bf16 ? kR16BF : kR32F;
+  expect(f.desc_create(&plan->desc, kCompute32F, kR32F), "MatmulDescCreate");
+  expect(f.desc_set(plan->desc, kDescTransA, &kOpT, sizeof(kOpT)), "MatmulDescSetAttribute");
+  expect(f.layout_create(&plan->w, kR16BF, p.k, p.n, p.w_stride), "MatrixLayoutCreate");
+  expect(f.layout_create(&plan->x, kR16BF, p.k, p.m, p.x_stride), "MatrixLayoutCreate");
+  expect(f.layout_create(&plan->out, out_type, p.n, p.m, p.out_stride), "MatrixLayoutCreate");
+  void* preference = nullptr;
+  expect(f.preference_create(&preference), "MatmulPreferenceCreate");
+  expect(
+      f.preference_set(preference, kPreferenceMaxWorkspaceBytes, &kWorkspaceBytes, sizeof(kWorkspaceBytes)),
+      "MatmulPreferenceSetAttribute");
+  Heuristic found{};
+  int count = 0;
+  expect(
+      f.heuristic(handle_, plan->desc, plan->w, plan->x, plan->out, plan->out, preference, 1, &found, &count),
+      "MatmulAlgoGetHeuristic");
+  expect(count == 1 ? 0 : 15, "MatmulAlgoGetHeuristic (no algorithm)");
+  plan->algorithm = found.algorithm;
+  return *plan;
+}
+
+void LibraryGemm::multiply(const Product& product, const void* x, const void* w, void* out, void* workspace,
+                           void* stream) {
+  const Plan& plan = plan_for(product);
+  const float one = 1, beta = product.accumulate ? 1 : 0;
+  expect(functions_->matmul(handle_, plan.desc, &one, w, plan.w, x, plan.x, &beta, out, plan.out, out,
+                            plan.out, &plan.algorithm, workspace, kWorkspaceBytes, stream),
+         "Matmul");
+}
+
+}  // namespace pagoda::kernels::cuda

@@ -1,0 +1,49 @@
+#pragma once
+// Large matrix products by cuBLASLt, which is looked for at run time: building needs nvcc alone, and a
+// machine without the library still runs, on our own kernels. One thread calls.
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+
+namespace pagoda::kernels::cuda {
+
+class LibraryGemm {
+ public:
+  // Null, with the reason, if the library cannot be loaded. Looks at $PAGODA_CUBLASLT, then for
+  // libcublasLt.so.13, .12 where the loader looks, beside the CUDA toolkit, and in the folders that
+  // quickstart.sh installs wheels to.
+  static std::unique_ptr<LibraryGemm> load(std::string* why_not);
+  ~LibraryGemm();
+
+  // out [m, n] (+)= x [m, k] W^T, W [n, k], all row-major; x and W bf16, out float or bf16. Strides in
+  // elements.
+  struct Product {
+    std::int64_t m = 0, n = 0, k = 0;
+    std::int64_t x_stride = 0, w_stride = 0, out_stride = 0;
+    bool out_bf16 = false;
+    bool accumulate = false;
+    auto operator<=>(const Product&) const = default;
+  };
+  void multiply(const Product& product, const void* x, const void* w, void* out, void* workspace,
+                void* stream);
+  static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  struct Functions;
+  struct Plan;
+  LibraryGemm();
+  const Plan& plan_for(const Product& product);
+
+  std::string path_;
+  std::unique_ptr<Functions> functions_;
+  void* handle_ = nullptr;
+  std::map<Product, std::unique_ptr<Plan>> plans_;  // one a shape: the library takes some 50 us to choose
+};
+
+}  // namespace pagoda::kernels::cuda

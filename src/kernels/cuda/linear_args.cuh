@@ -1,0 +1,65 @@
+#pragma once
+// What linear.cuh is called with. No device code: host files include it too.
+
+#include <cuda_bf16.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/launch.cuh"
+
+namespace pagoda::kernels::cuda {
+
+struct WeightView {
+  const std::byte* data = nullptr;
+  const float* scales = nullptr;                // INT8, FP8: [out]
+  const std::uint16_t* group_scales = nullptr;  // INT4: half [tile][groups][16]
+  const std::uint16_t* group_zeros = nullptr;   // INT4: bf16 of 128 + zero, same shape
+  int out_features = 0, in_features = 0, tiles = 0;
+  int groups = 0;        // INT4: of a row, 32 k or whole chunks each
+  int group_chunks = 1;  // INT4: chunks that share a scale, if the groups are not of 32 k
+  bool pairs = false;    // a tile is 8 rows and the 8 that lie out / 2 further down
+
+  __host__ __device__ int row_of(int tile, int r) const {
+    if (!pairs) return tile * 16 + r;
+    return r < 8 ? tile * 8 + r : out_features / 2 + tile * 8 + r - 8;
+  }
+  __device__ float row_scale(int row) const { return scales == nullptr ? 1.0f : scales[row]; }
+};
+
+enum class Epilogue : int {
+  kStore,    // out = y
+  kAdd,      // out += y
+  kAddNorm,  // out += y; normed = bf16(out * norm); sums of squares of out to partials
+  kSwiglu,   // normed (bf16) = silu(gate) * up; tiles hold 8 rows of gate and the 8 of up
+};
+
+struct LinearArgs {
+  WeightView weight;
+  const __nv_bfloat16* x = nullptr;  // [m, in], rows readable up to whole chunks
+  std::int64_t x_stride = 0;
+  int m = 0;
+  float* out = nullptr;  // [m, out]; not for kSwiglu
+  std::int64_t out_stride = 0;
+  __nv_bfloat16* normed = nullptr;  // kAddNorm: [m, out]; kSwiglu: [m, out / 2]
+  std::int64_t normed_stride = 0;
+  const float* norm = nullptr;  // kAddNorm: [out]
+  float* partials = nullptr;    // kAddNorm: [m, out / 16]
+  // If x is what kAddNorm left: y is multiplied by 1 / sqrt(sum of its row of partials / in + eps).
+  const float* x_partials = nullptr;  // [m, in / 16]
+  float eps = 0;
+  Epilogue epilogue = Epilogue::kStore;
+};
+
+inline constexpr int kMaxLinearRows = 64;
+
+// One a format (linear_format.cuh), m from 1 to kMaxLinearRows.
+void launch_linear_bf16(const Launcher& launch, const LinearArgs& args);
+void launch_linear_fp8(const Launcher& launch, const LinearArgs& args);
+void launch_linear_int8(const Launcher& launch, const LinearArgs& args);
+void launch_linear_int4(const Launcher& launch, const LinearArgs& args);  // groups of whole chunks, symmetric
+void launch_linear_int4_zeros(const Launcher& launch, const LinearArgs& args);  // the same with zero points
+void launch_linear_int4_groups(const Launcher& launch,
+                               const LinearArgs& args);  // groups of 32, with zero points
+
+}  // namespace pagoda::kernels::cuda

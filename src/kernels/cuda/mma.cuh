@@ -1,0 +1,56 @@
+#pragma once
+// Tensor core instructions and the fragments they want. mma.m16n8k16: with g = lane / 4 and c = lane % 4 a
+// lane holds
+//   A [16 x 16]  a0 (row g, k 2c 2c+1), a1 (row g+8, same k), a2 (row g, k 2c+8 2c+9), a3 (row g+8)
+//   B [16 x 8]   b0 (k 2c 2c+1, column g), b1 (k 2c+8 2c+9)
+//   C [16 x 8]   c0 c1 (row g, columns 2c 2c+1), c2 c3 (row g+8)
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+namespace pagoda::kernels::cuda {
+
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                         std::uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ std::uint32_t pack_bf16(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return reinterpret_cast<const std::uint32_t&>(pair);
+}
+
+// Weights are read once: they should not push anything out of L1.
+__device__ __forceinline__ uint4 load_stream(const void* address) {
+  uint4 value;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "l"(address));
+  return value;
+}
+
+// Programmatic dependent launch: what a kernel does before wait_for_previous() may overlap the end of the
+// kernel before it. No-ops before sm_90 and in ordinary launches.
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ float warp_sum(float value) {
+  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  return value;
+}
+
+}  // namespace pagoda::kernels::cuda

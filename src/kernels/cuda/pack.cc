@@ -1,0 +1,206 @@
+#include "kernels/cuda/pack.h"
+
+#include <cuda_fp16.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "base/check.h"
+#include "kernels/cuda/check.cuh"
+#include "tensor/dtype.h"
+
+namespace pagoda::kernels::cuda {
+namespace {
+
+constexpr std::size_t kStagingBytes = std::size_t{32} << 20;
+constexpr std::int64_t kInt8Chunk = 64, kInt4Chunk = 128;
+constexpr std::size_t kTileChunkBytes = 1024;  // 64 bytes of 16 rows
+
+bool has_layout(const WeightSource& source) {
+  switch (source.format) {
+    case WeightFormat::kBF16:
+    case WeightFormat::kFp8:
+      return true;
+    case WeightFormat::kInt8:
+      return source.group_size == 0 && !source.has_zeros;
+    case WeightFormat::kInt4:
+      return source.group_size == 0 || source.group_size == 32 || source.group_size == 64 ||
+             source.group_size % kInt4Chunk == 0;
+    case WeightFormat::kF32:
+      break;
+  }
+  return false;
+}
+
+// Byte offset of value k of row r inside a tile.
+std::size_t int8_offset(std::int64_t k, int r) {
+  return k / kInt8Chunk * kTileChunkBytes + r / 8 * 512 + (r % 8 * 4 + k % kInt8Chunk / 16) * 16 + k % 16;
+}
+std::size_t int4_word_offset(std::int64_t k, int r) {
+  const std::int64_t e = k % kInt4Chunk;
+  return k / kInt4Chunk * kTileChunkBytes + r / 8 * 512 + (r % 8 * 4 + e % 32 / 8) * 16 + e / 32 * 4;
+}
+
+std::uint16_t half_bits(float value) {
+  const __half half = __float2half_rn(value);
+  std::uint16_t bits;
+  std::memcpy(&bits, &half, sizeof(bits));
+  return bits;
+}
+
+}  // namespace
+
+std::int64_t row_of_tile(const WeightSource& source, std::int64_t tile, int r) {
+  if (!source.pairs) return tile * 16 + r;
+  return r < 8 ? tile * 8 + r : source.out_features / 2 + tile * 8 + r - 8;
+}
+
+Packer::Packer(int threads) : threads_(threads) {
+  for (int i = 0; i < 2; ++i) {
+    staging_[i] = allocate_pinned(kStagingBytes);
+    cudaEvent_t event;
+    CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    copied_[i] = event;
+  }
+}
+
+Packer::~Packer() {
+  for (void* event : copied_) cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+
+void Packer::stream(std::byte* device, std::int64_t units, std::size_t unit_bytes,
+                    const std::function<void(std::int64_t, std::int64_t, std::byte*)>& write) {
+  CHECK(unit_bytes <= kStagingBytes);
+  const auto a_turn = static_cast<std::int64_t>(kStagingBytes / unit_bytes);
+  for (std::int64_t first = 0; first < units; first += a_turn) {
+    const std::int64_t count = std::min(a_turn, units - first);
+    std::byte* staging = staging_[turn_].data();
+    const auto event = static_cast<cudaEvent_t>(copied_[turn_]);
+    CUDA_CHECK(cudaEventSynchronize(event));
+    threads_.run(count, 1, [&](std::size_t begin, std::size_t end, int) {
+      write(first + static_cast<std::int64_t>(begin), first + static_cast<std::int64_t>(end),
+            staging + begin * unit_bytes);
+    });
+    CUDA_CHECK(cudaMemcpyAsync(device + first * unit_bytes, staging, count * unit_bytes,
+                               cudaMemcpyHostToDevice, cudaStreamPerThread));
+    CUDA_CHECK(cudaEventRecord(event, cudaStreamPerThread));
+    turn_ = 1 - turn_;
+  }
+}
+
+void Packer::copy(std::byte* device, const void* host, std::size_t bytes) {
+  CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cudaStreamPerThread));
+  CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+}
+
+Weight Packer::pack(const WeightSource& wanted, DeviceArena& arena) {
+  WeightSource source = wanted;
+  if (!has_layout(wanted)) {
+    source.format = WeightFormat::kBF16;
+    source.input_order.clear();
+    source.row_f32 = [&wanted](std::int64_t row, float* out) { dequantize_row(wanted, row, out); };
+  }
+  Weight weight;
+  weight.format = source.format;
+  weight.out_features = source.out_features;
+  weight.in_features = source.in_features;
+  weight.group_size = source.group_size;
+  weight.pairs = source.pairs;
+  if (source.format == WeightFormat::kBF16 || source.format == WeightFormat::kFp8)
+    pack_rows(source, weight, arena);
+  else
+    pack_tiles(source, weight, arena);
+  if (!source.input_order.empty()) {
+    weight.input_order =
+        arena.allocate(tensor::MemoryTag::kWeights, source.input_order.size() * sizeof(std::int32_t));
+    copy(weight.input_order.data(), source.input_order.data(), weight.input_order.size());
+  }
+  CUDA_CHECK(cudaStreamSynchronize(cudaStreamPerThread));
+  return weight;
+}
+
+void Packer::pack_rows(const WeightSource& source, Weight& weight, DeviceArena& arena) {
+  const bool fp8 = source.format == WeightFormat::kFp8;
+  const std::int64_t in = source.in_features;
+  CHECK(in % (fp8 ? 16 : 8) == 0);  // rows are read 16 bytes at a time
+  const std::size_t row_bytes = in * (fp8 ? 1 : 2);
+  weight.data = arena.allocate(tensor::MemoryTag::kWeights, source.out_features * row_bytes);
+  std::vector<float> scales(fp8 ? source.out_features : 0);
+  stream(weight.data.data(), source.out_features, row_bytes,
+         [&](std::int64_t begin, std::int64_t end, std::byte* out) {
+           std::vector<float> row(fp8 ? 0 : in);
+           for (std::int64_t r = begin; r < end; ++r, out += row_bytes) {
+             if (fp8) {
+               source.row_fp8(r, reinterpret_cast<std::uint8_t*>(out), &scales[r]);
+               continue;
+             }
+             source.row_f32(r, row.data());
+             auto* halves = reinterpret_cast<std::uint16_t*>(out);
+             for (std::int64_t i = 0; i < in; ++i) halves[i] = tensor::to_bfloat16(row[i]).bits;
+           }
+         });
+  if (scales.empty()) return;
+  weight.scales = arena.allocate(tensor::MemoryTag::kWeights, scales.size() * sizeof(float));
+  copy(weight.scales.data(), scales.data(), weight.scales.size());
+}
+
+void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena& arena) {
+  const bool int4 = source.format == WeightFormat::kInt4;
+  const std::int64_t in = source.in_features, chunk = int4 ? kInt4Chunk : kInt8Chunk;
+  const std::int64_t tiles = (source.out_features + 15) / 16, chunks = (in + chunk - 1) / chunk;
+  const std::int64_t source_group = source.group_size == 0 ? in : source.group_size;
+  // Groups of 64 are stored as two of 32.
+  const std::int64_t group = int4 && source_group == 64 ? 32 : source_group;
+  const std::int64_t groups = (in + group - 1) / group;
+  const bool zeros = int4 && (source.has_zeros || group == 32);
+  if (int4) weight.group_size = group;
+  const std::size_t tile_bytes = chunks * kTileChunkBytes;
+  weight.data = arena.allocate(tensor::MemoryTag::kWeights, tiles * tile_bytes);
+  std::vector<float> row_scales(int4 ? 0 : source.out_features);
+  std::vector<std::uint16_t> group_scales(int4 ? tiles * groups * 16 : 0),
+      group_zeros(zeros ? group_scales.size() : 0);
+
+  stream(weight.data.data(), tiles, tile_bytes, [&](std::int64_t begin, std::int64_t end, std::byte* out) {
+    const std::int64_t padded = chunks * chunk;
+    std::vector<std::int8_t> values(padded), zero(source.groups());
+    std::vector<float> scale(source.groups());
+    for (std::int64_t tile = begin; tile < end; ++tile, out += tile_bytes) {
+      std::memset(out, int4 ? 0x88 : 128, tile_bytes);
+      for (int r = 0; r < 16; ++r) {
+        const std::int64_t row = row_of_tile(source, tile, r);
+        if (row >= source.out_features) continue;
+        std::fill(zero.begin(), zero.end(), symmetric_zero(source.format));
+        source.row_quantized(row, {values.data(), scale.data(), zero.data()});
+        std::fill(values.begin() + in, values.end(), zero.back());  // padding stands for 0.0
+        if (!int4) {
+          row_scales[row] = scale[0];
+          for (std::int64_t k = 0; k < padded; ++k)
+            out[int8_offset(k, r)] = static_cast<std::byte>(values[k] + 128);
+          continue;
+        }
+        for (std::int64_t k = 0; k < padded; k += 8) {
+          std::uint32_t word = 0;
+          for (int j = 0; j < 8; ++j)
+            word |= static_cast<std::uint32_t>(values[k + j] & 15) << (4 * (j / 2) + 16 * (j % 2));
+          std::memcpy(out + int4_word_offset(k, r), &word, sizeof(word));
+        }
+        for (std::int64_t g = 0; g < groups; ++g) {
+          const std::int64_t from = g * group / source_group, at = (tile * groups + g) * 16 + r;
+          group_scales[at] = half_bits(scale[from]);
+          if (zeros) group_zeros[at] = tensor::to_bfloat16(128.0f + zero[from]).bits;
+        }
+      }
+    }
+  });
+  const void* host_scales = int4 ? static_cast<const void*>(group_scales.data()) : row_scales.data();
+  const std::size_t scales_bytes =
+      group_scales.size() * sizeof(std::uint16_t) + row_scales.size() * sizeof(float);
+  weight.scales = arena.allocate(tensor::MemoryTag::kWeights, scales_bytes);
+  copy(weight.scales.data(), host_scales, scales_bytes);
+  if (!zeros) return;
+  weight.offsets = arena.allocate(tensor::MemoryTag::kWeights, group_zeros.size() * sizeof(std::uint16_t));
+  copy(weight.offsets.data(), group_zeros.data(), weight.offsets.size());
+}
+
+}  // namespace pagoda::kernels::cuda

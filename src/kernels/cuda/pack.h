@@ -1,0 +1,37 @@
+#pragma once
+// Weights from their source to the device, in the layouts of linear_format.cuh. Host threads write pinned
+// memory in turns, while the copy of the turn before runs.
+
+#include "base/thread_pool.h"
+#include "kernels/cuda/device_memory.h"
+#include "kernels/weight.h"
+
+namespace pagoda::kernels::cuda {
+
+class Packer {
+ public:
+  explicit Packer(int threads);  // 0: one a core
+  ~Packer();
+
+  // The format may differ from the source's: what the kernels have no layout for (grouped INT8, zero points
+  // of INT8, groups of INT4 that are neither 32, 64 nor a multiple of 128) is stored as BF16.
+  Weight pack(const WeightSource& source, DeviceArena& arena);
+
+ private:
+  // Calls write(begin, end, out) for units of `unit_bytes` and copies what they wrote to `device`.
+  void stream(std::byte* device, std::int64_t units, std::size_t unit_bytes,
+              const std::function<void(std::int64_t begin, std::int64_t end, std::byte* out)>& write);
+  void copy(std::byte* device, const void* host, std::size_t bytes);
+  void pack_rows(const WeightSource& source, Weight& weight, DeviceArena& arena);
+  void pack_tiles(const WeightSource& source, Weight& weight, DeviceArena& arena);
+
+  base::ThreadPool threads_;
+  tensor::Buffer staging_[2];
+  void* copied_[2] = {};  // events
+  int turn_ = 0;
+};
+
+// W as tiles: row r (of 16) of tile `tile`, see linear_format.cuh.
+std::int64_t row_of_tile(const WeightSource& source, std::int64_t tile, int r);
+
+}  // namespace pagoda::kernels::cuda
