@@ -106,7 +106,7 @@ export class MemoryPicture {
   #blocks(kv) {
     const share = (blocks) => {
       const percent = (100 * blocks) / Math.max(1, kv.blocks_total);
-      return `${formatNumber(blocks)} · ${formatNumber(percent, percent > 0 && percent < 1 ? 1 : 0)} %`;
+      return `${formatNumber(blocks)} · ${percentText(percent)} %`;
     };
     const field = make(
       'div.tiles',
@@ -190,11 +190,19 @@ export function sizeText(bytes) {
   return `${formatNumber(bytes / 1024 ** 3, 2)} GiB`;
 }
 
+/** A little is not nothing, and nearly all is not all. @param {number} percent */
+function percentText(percent) {
+  if (percent > 0 && percent < 0.1) return `< ${formatNumber(0.1, 1)}`;
+  if (percent > 99 && percent < 100) return formatNumber(Math.floor(percent * 10) / 10, 1);
+  return formatNumber(percent, percent > 0 && percent < 1 ? 1 : 0);
+}
+
 function uptimeText(seconds) {
   const days = Math.floor(seconds / 86400),
     hours = Math.floor(seconds / 3600) % 24,
     minutes = Math.floor(seconds / 60) % 60;
   if (days) return t('uptime_days', {days, hours});
+  if (!hours && !minutes) return t('uptime_seconds', {seconds: Math.floor(seconds)});
   return hours
     ? t('uptime_hours', {hours, minutes})
     : t('uptime_minutes', {minutes, seconds: Math.floor(seconds % 60)});

@@ -104,6 +104,7 @@ export const kEnglish = {
   uptime_days: '{days} d {hours} h',
   uptime_hours: '{hours} h {minutes} min',
   uptime_minutes: '{minutes} min {seconds} s',
+  uptime_seconds: '{seconds} s',
 
   files_drop: 'Drop .txt files here, or choose them',
   files_hint: 'Each line is translated on its own; the result has the same lines.',

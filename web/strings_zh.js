@@ -104,6 +104,7 @@ export const kChinese = {
   uptime_days: '{days} 天 {hours} 小时',
   uptime_hours: '{hours} 小时 {minutes} 分',
   uptime_minutes: '{minutes} 分 {seconds} 秒',
+  uptime_seconds: '{seconds} 秒',
 
   files_drop: '将 .txt 文件拖放到此处，或点击选择',
   files_hint: '逐行翻译，译文与原文行数相同。',

@@ -185,7 +185,7 @@ base::Status run(const Flags& flags) {
       if (test.prompt && batch != flags.batches.front()) continue;  // prompts are measured one at a time
       BenchRow best;
       for (std::int32_t i = 0; i < flags.repetitions; ++i) {
-        BenchRow row = run_bench(*runner, test, test.prompt ? 1 : batch, limits);
+        BenchRow row = run_bench(*runner, test, test.prompt ? test.prompts : batch, limits);
         if (row.tokens_per_second > best.tokens_per_second) best = std::move(row);
       }
       print_row(flags, model, format, best);

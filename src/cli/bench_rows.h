@@ -29,13 +29,14 @@ struct BenchRow {
   double fraction() const { return tokens_per_second / floor_tokens_per_second; }
 };
 
-// "pp<N>": one prompt of N tokens. "tg<N>": N tokens by each of `batch` sequences, which have a prompt of 128
-// tokens if there are several (as llama-batched-bench) and start empty if there is one (as llama-bench); on a
-// GPU the prompt is always there.
+// "pp<N>": one prompt of N tokens, "pp<N>x<B>": B of them in one batch. "tg<N>": N tokens by each of `batch`
+// sequences, which have a prompt of 128 tokens if there are several (as llama-batched-bench) and start empty
+// if there is one (as llama-bench); on a GPU the prompt is always there.
 struct BenchTest {
   std::string name;
   bool prompt = false;
   std::int32_t tokens = 0;
+  std::int32_t prompts = 1;
 };
 base::Result<BenchTest> parse_bench_test(const std::string& name);
 

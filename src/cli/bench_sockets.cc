@@ -8,7 +8,7 @@
 #include "load/metrics.h"
 #include "load/run.h"
 #include "serve/generate_route.h"
-#include "serve/http_server.h"
+#include "serve/http/http_server.h"
 
 namespace pagoda::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "serve/database.h"
+#include "serve/storage/database.h"
 
 namespace pagoda::cli {
 

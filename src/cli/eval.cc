@@ -1,12 +1,16 @@
-// pagoda eval: test files through the engine, BLEU and chrF per direction.
+// pagoda eval: test files through the engine, BLEU and chrF per direction, one model beside others.
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "cli/engine_flags.h"
 #include "cli/eval_model.h"
 #include "cli/verbs.h"
+#include "evaluate/comparison.h"
+#include "evaluate/picture.h"
 #include "evaluate/report.h"
 #include "evaluate/test_file.h"
 
@@ -14,10 +18,10 @@ namespace pagoda::cli {
 namespace {
 
 struct Flags {
-  std::vector<std::string> tests;
+  std::vector<std::string> tests, directions, compare;
   std::size_t limit = 0;
   bool both_ways = true;
-  std::string json, output;
+  std::string json, output, svg;
   EvalModelOptions model;
 };
 
@@ -48,23 +52,83 @@ std::string hypotheses_tsv(const std::vector<evaluate::Direction>& directions,
   return tsv;
 }
 
-base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
+base::Result<std::vector<evaluate::Direction>> read_directions(const Flags& flags) {
   std::vector<evaluate::TestPair> pairs;
   for (const std::string& path : flags.tests) {
     ASSIGN_OR_RETURN(const std::vector<evaluate::TestPair> more, evaluate::read_test_file(path));
     pairs.insert(pairs.end(), more.begin(), more.end());
   }
-  const std::vector<evaluate::Direction> directions =
-      evaluate::make_directions(pairs, flags.both_ways, flags.limit);
-  for (const std::string& path : {flags.json, flags.output}) RETURN_IF_ERROR(check_writable(path));
+  std::vector<evaluate::Direction> all = evaluate::make_directions(pairs, flags.both_ways, flags.limit);
+  if (flags.directions.empty()) return all;
+  std::vector<evaluate::Direction> wanted;
+  for (const std::string& pair : flags.directions) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const auto& direction) { return direction.pair() == pair; });
+    if (found == all.end()) return base::invalid("--directions: the test files have no {}", pair);
+    wanted.push_back(*found);
+  }
+  return wanted;
+}
 
-  ASSIGN_OR_RETURN(const evaluate::ModelReport report,
-                   eval_model(parse_model_spec(engine_flags.model, engine_flags), directions, flags.model));
-  fmt::print("{}", evaluate::score_table(report));
-  if (!flags.output.empty())
-    RETURN_IF_ERROR(write_file(flags.output, hypotheses_tsv(directions, report.evaluation)));
-  if (!flags.json.empty())
-    RETURN_IF_ERROR(write_file(flags.json, evaluate::pretty(evaluate::to_json(report))));
+// The last part of a path: "nano" of "models/nano/".
+std::string short_name(const std::string& model) {
+  const std::filesystem::path path(model);
+  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
+}
+
+std::string picture(const std::vector<evaluate::ModelReport>& reports) {
+  std::vector<evaluate::PicturePoint> points;
+  for (const evaluate::ModelReport& report : reports)
+    points.push_back({fmt::format("{} ({})", short_name(report.model), report.format), report.weights_bytes,
+                      report.evaluation.mean_bleu()});
+  const evaluate::Evaluation& first = reports.front().evaluation;
+  return evaluate::quality_against_size(
+      points, fmt::format("Quality against size: {} lines, {} direction{}", first.num_lines(),
+                          first.directions.size(), first.directions.size() == 1 ? "" : "s"));
+}
+
+void print(const evaluate::ModelReport& report) {
+  fmt::print("{}\n{}", report.model, evaluate::score_table(report));
+  if (!report.skills.empty()) fmt::print("\n{}", evaluate::skill_table(report));
+  fmt::print("\n");
+  std::fflush(stdout);
+}
+
+base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
+  ASSIGN_OR_RETURN(const std::vector<evaluate::Direction> directions, read_directions(flags));
+  if (flags.model.max_tokens < 0) return base::invalid("--max-tokens is {}", flags.model.max_tokens);
+  for (const std::string& path : {flags.json, flags.output, flags.svg}) RETURN_IF_ERROR(check_writable(path));
+  // All of them before the work begins.
+  std::vector<ModelSpec> specs;
+  std::vector<std::string> models = {engine_flags.model};
+  models.insert(models.end(), flags.compare.begin(), flags.compare.end());
+  for (const std::string& model : models) {
+    ASSIGN_OR_RETURN(ModelSpec spec, find_model_spec(model, engine_flags));
+    specs.push_back(std::move(spec));
+  }
+
+  std::vector<evaluate::ModelReport> reports;
+  boost::json::object result;
+  boost::json::array comparisons;
+  for (const ModelSpec& spec : specs) {
+    ASSIGN_OR_RETURN(evaluate::ModelReport report, eval_model(spec, directions, flags.model));
+    reports.push_back(std::move(report));
+    print(reports.back());
+    if (reports.size() == 1) {
+      result = evaluate::to_json(reports.front());
+      if (!flags.output.empty())
+        RETURN_IF_ERROR(write_file(flags.output, hypotheses_tsv(directions, reports.front().evaluation)));
+      continue;
+    }
+    const evaluate::Comparison comparison = evaluate::compare(reports.front(), reports.back());
+    fmt::print("{}\n", evaluate::comparison_table(comparison));
+    boost::json::object compared = evaluate::to_json(comparison);
+    compared["scores"] = evaluate::to_json(reports.back());
+    comparisons.push_back(std::move(compared));
+  }
+  if (!comparisons.empty()) result["comparisons"] = std::move(comparisons);
+  if (!flags.json.empty()) RETURN_IF_ERROR(write_file(flags.json, evaluate::pretty(result)));
+  if (!flags.svg.empty()) RETURN_IF_ERROR(write_file(flags.svg, picture(reports)));
   return {};
 }
 
@@ -80,16 +144,25 @@ Verb add_eval(CLI::App& app) {
       ->required();
   command->add_flag("--both-ways,!--one-way", flags->both_ways,
                     "Also from the references to the sources (the default), or not");
+  command->add_option("--directions", flags->directions, "Only these: en-fr,zh-en")->delimiter(',');
+  command->add_option("--compare", flags->compare,
+                      "Other models, DIR or ORG/NAME, on the same lines; several may follow");
+  command->add_flag(
+      "--skills", flags->model.skills,
+      "Also rates of terms, tags, numbers and placeholders kept, context not told, script, end");
   command->add_option("--limit", flags->limit, "Only the first so many lines of each direction");
   command->add_option("--max-tokens", flags->model.max_tokens,
                       "Tokens of an answer; default: 64, or four for each of the source");
   command->add_option("--json", flags->json, "Write the scores to this file");
   command->add_option("--output", flags->output, "Write the lines with their answers to this file (TSV)");
+  command->add_option("--svg", flags->svg, "Write a picture of mean BLEU against the size of the weights");
   command->add_option("--prompt-style", flags->model.style, "hy-mt1.5, hy-mt2 or auto: by the model's name")
       ->capture_default_str();
   command->add_flag("--quiet", flags->model.quiet, "No progress on stderr");
   auto engine_flags = add_engine_flags(*command);
+  const CLI::Option* block_size = command->get_option("--block-size");
   return [=] {
+    flags->model.block_size_given = block_size->count() > 0;
     const base::Status status = run(*flags, *engine_flags);
     return status.ok() ? 0 : fail(status);
   };

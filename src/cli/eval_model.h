@@ -11,18 +11,22 @@
 
 namespace pagoda::cli {
 
-// A model, or one in another format: what --model and each value of --compare name.
+// A model as --model and each value of --compare name it. Two specs may differ in anything that EngineFlags
+// hold.
 struct ModelSpec {
   std::string name;  // for people
   EngineFlags flags;
+  std::string directory;  // where the model lies
 };
 
-// `text`: a directory or ORG/NAME. All else is as in `base`.
-ModelSpec parse_model_spec(const std::string& text, const EngineFlags& base);
+// `text`: a directory or ORG/NAME, which is pulled if it is not cached. All else is as in `base`.
+base::Result<ModelSpec> find_model_spec(const std::string& text, const EngineFlags& base);
 
 struct EvalModelOptions {
   std::string style = "auto";  // of prompts
   std::int32_t max_tokens = 0;
+  bool skills = false;
+  bool block_size_given = false;  // otherwise the block size is chosen here
   bool quiet = false;
 };
 

@@ -14,9 +14,6 @@ namespace json = boost::json;
 
 constexpr int kIndent = 2;
 
-// Scores are true to a hundredth; more digits are noise in a file that is compared.
-double rounded(double score) { return std::round(score * 10000) / 10000; }
-
 // boost::json writes 43.1 as 4.31E1, which programs read and people do not.
 void write(const json::value& value, int depth, bool in_one_line, std::string& out) {
   if (value.is_double() && std::isfinite(value.get_double())) {
@@ -52,6 +49,8 @@ void write(const json::value& value, int depth, bool in_one_line, std::string& o
 
 }  // namespace
 
+double rounded(double score) { return std::round(score * 10000) / 10000; }
+
 std::string score_table(const ModelReport& report) {
   const Evaluation& evaluation = report.evaluation;
   const Work& work = evaluation.work;
@@ -76,6 +75,17 @@ std::string score_table(const ModelReport& report) {
   return table;
 }
 
+std::string skill_table(const ModelReport& report) {
+  std::string table = fmt::format("{:<14} {:>7} {:>7} {:>8}\n", "skill", "right", "lines", "rate");
+  for (const SkillRate& rate : report.skills)
+    table += fmt::format("{:<14} {:>7} {:>7} {:>8}{}\n", skill_name(rate.skill), rate.right, rate.lines,
+                         rate.lines > 0 ? fmt::format("{:.1f} %", 100 * rate.rate()) : "-",
+                         rate.right_without && rate.lines > 0
+                             ? fmt::format("  ({} have the term without being given it)", *rate.right_without)
+                             : "");
+  return table;
+}
+
 json::object to_json(const ModelReport& report) {
   const Evaluation& evaluation = report.evaluation;
   const Work& work = evaluation.work;
@@ -87,24 +97,33 @@ json::object to_json(const ModelReport& report) {
                                       {"chrf", rounded(direction.chrf)},
                                       {"tokenizer", bleu_tokenizer_name(direction.tokenizer)},
                                       {"cut", direction.cut}});
-  return {{"model", report.model},
-          {"device", report.device},
-          {"format", report.format},
-          {"directions", std::move(directions)},
-          {"lines", evaluation.num_lines()},
-          {"mean_bleu", rounded(evaluation.mean_bleu())},
-          {"mean_chrf", rounded(evaluation.mean_chrf())},
-          {"seconds", work.seconds},
-          {"tokens_per_second", work.tokens_per_second()},
-          {"prompt_tokens_per_second", work.prompt_tokens_per_second()},
-          {"generated_tokens", work.generated_tokens},
-          {"prompt_tokens", work.prompt_tokens},
-          {"cached_prompt_tokens", work.cached_tokens},
-          {"operations_per_second", report.operations_per_second},
-          {"int8_operations_per_second", report.int8_operations_per_second},
-          {"fraction_of_int8_rate", report.fraction_of_int8_rate()},
-          {"memory_bytes", report.memory_bytes},
-          {"weights_bytes", report.weights_bytes}};
+  json::array skills;
+  for (const SkillRate& rate : report.skills) {
+    json::object skill = {{"skill", skill_name(rate.skill)}, {"right", rate.right}, {"lines", rate.lines}};
+    if (rate.lines > 0) skill["rate"] = rounded(rate.rate());
+    if (rate.right_without) skill["right_without"] = *rate.right_without;
+    skills.push_back(std::move(skill));
+  }
+  json::object object = {{"model", report.model},
+                         {"device", report.device},
+                         {"format", report.format},
+                         {"directions", std::move(directions)},
+                         {"lines", evaluation.num_lines()},
+                         {"mean_bleu", rounded(evaluation.mean_bleu())},
+                         {"mean_chrf", rounded(evaluation.mean_chrf())},
+                         {"seconds", work.seconds},
+                         {"tokens_per_second", work.tokens_per_second()},
+                         {"prompt_tokens_per_second", work.prompt_tokens_per_second()},
+                         {"generated_tokens", work.generated_tokens},
+                         {"prompt_tokens", work.prompt_tokens},
+                         {"cached_prompt_tokens", work.cached_tokens},
+                         {"operations_per_second", report.operations_per_second},
+                         {"int8_operations_per_second", report.int8_operations_per_second},
+                         {"fraction_of_int8_rate", report.fraction_of_int8_rate()},
+                         {"memory_bytes", report.memory_bytes},
+                         {"weights_bytes", report.weights_bytes}};
+  if (!report.skills.empty()) object["skills"] = std::move(skills);
+  return object;
 }
 
 std::string pretty(const json::value& value) {

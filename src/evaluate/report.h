@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "evaluate/evaluation.h"
+#include "evaluate/skills.h"
 
 namespace pagoda::evaluate {
 
@@ -17,6 +18,7 @@ struct ModelReport {
   std::size_t weights_bytes = 0;
   std::size_t memory_bytes = 0;  // weights, KV cache and activations
   Evaluation evaluation;
+  std::vector<SkillRate> skills;          // empty: not measured
   double operations_per_second = 0;       // multiplications and additions of the whole run over its time
   double int8_operations_per_second = 0;  // what this machine can do in INT8; 0: not measured
 
@@ -27,7 +29,11 @@ struct ModelReport {
 
 // Direction, lines, BLEU and chrF, the mean, and what the run took.
 std::string score_table(const ModelReport& report);
+std::string skill_table(const ModelReport& report);
 boost::json::object to_json(const ModelReport& report);
+
+// Scores are true to a hundredth; more digits are noise in a file that is compared.
+double rounded(double score);
 
 // One object over several lines, for files that people read and compare.
 std::string pretty(const boost::json::value& value);

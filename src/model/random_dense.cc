@@ -13,8 +13,8 @@ namespace {
 using kernels::WeightFormat;
 
 // A cheap generator with the spread of a uniform variable on [-sqrt(3), sqrt(3)] * deviation.
-kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format, std::int64_t group_size,
-                           std::uint64_t seed) {
+kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format,
+                                    std::int64_t group_size, std::uint64_t seed) {
   const auto next = [](std::uint64_t& state) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return static_cast<std::int32_t>(state >> 32);

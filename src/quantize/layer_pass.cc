@@ -50,11 +50,13 @@ LayerPass::LayerPass(const model::DenseShape& shape, kernels::Ops& ops, std::vec
   const std::size_t block_bytes = ops.kv_layer_block_bytes(kv);
   kv_memory_ = Buffer(MemoryTag::kKvCache, kv_blocks_ * block_bytes);
   kv_cache_ = {kv, static_cast<std::int32_t>(kv_blocks_), block_bytes, kv_memory_.data()};
-  rope_ = std::make_unique<model::RopeTable>(shape.rope_base, shape.head_dim, longest_);
+  rope_ = std::make_unique<model::RopeTable>(shape.rope_base, shape.head_dim, longest_, ops);
   ops.reserve({.max_tokens = largest_chunk_,
                .max_features = std::max({shape.hidden_size, shape.intermediate_size, shape.q_size()}),
                .num_heads = shape.num_heads,
-               .kv = kv});
+               .kv = kv,
+               .max_sequences = largest_sequences_,
+               .max_context = longest_});
 }
 
 void LayerPass::make_chunks() {
@@ -84,13 +86,14 @@ void LayerPass::make_chunks() {
       block += blocks_for(slice.context);
     }
     largest_chunk_ = std::max(largest_chunk_, chunk.rows);
+    largest_sequences_ = std::max(largest_sequences_, static_cast<std::int64_t>(chunk.slices.size()));
     kv_blocks_ = std::max(kv_blocks_, static_cast<std::int64_t>(chunk.blocks.size()));
   }
   CHECK(tokens_ > 0);
 }
 
 View LayerPass::rows_of(const Buffer& buffer, const Chunk& chunk, std::int64_t features) const {
-  return {buffer.as<float>() + chunk.first * features, chunk.rows, features, features};
+  return View::of(buffer.as<float>() + chunk.first * features, chunk.rows, features, features);
 }
 
 void LayerPass::norm_chunk(const Buffer& from, const Chunk& chunk, const float* norm, View out) {
@@ -99,7 +102,7 @@ void LayerPass::norm_chunk(const Buffer& from, const Chunk& chunk, const float* 
 
 void LayerPass::qkv_inputs(const float* norm, const Visit& visit) {
   for (const Chunk& chunk : chunks_) {
-    const View normed{normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size};
+    const View normed = View::of(normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size);
     norm_chunk(hidden_, chunk, norm, normed);
     visit(normed, chunk.first);
   }
@@ -109,8 +112,8 @@ void LayerPass::o_inputs(const float* norm, const kernels::Weight& qkv, const fl
                          const float* k_norm, const Visit& visit) {
   const std::int64_t features = shape_.q_size() + 2 * shape_.kv_size();
   for (const Chunk& chunk : chunks_) {
-    const View normed{normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size};
-    const View projected{wide_.as<float>(), chunk.rows, features, features};
+    const View normed = View::of(normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size);
+    const View projected = View::of(wide_.as<float>(), chunk.rows, features, features);
     norm_chunk(hidden_, chunk, norm, normed);
     ops_.linear(normed, qkv, projected, /*accumulate=*/false);
     kernels::RopeArgs rope;
@@ -122,13 +125,13 @@ void LayerPass::o_inputs(const float* norm, const kernels::Weight& qkv, const fl
     rope.q_norm = q_norm;
     rope.k_norm = k_norm;
     rope.eps = shape_.rms_norm_eps;
-    ops_.rope_and_write_kv(rope, kv_cache_, 0, chunk.slices);
+    ops_.rope_and_write_kv(rope, kv_cache_, 0, {chunk.slices});
     kernels::AttentionArgs attention;
     attention.q = projected.columns(0, shape_.q_size());
     attention.out = rows_of(attended_, chunk, shape_.q_size());
     attention.num_heads = shape_.num_heads;
     attention.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
-    ops_.attention(attention, kv_cache_, 0, chunk.slices);
+    ops_.attention(attention, kv_cache_, 0, {chunk.slices});
     visit(attention.out, chunk.first);
   }
 }
@@ -136,9 +139,9 @@ void LayerPass::o_inputs(const float* norm, const kernels::Weight& qkv, const fl
 void LayerPass::gate_up_inputs(const kernels::Weight& o, const float* norm, const Visit& visit) {
   for (const Chunk& chunk : chunks_) {
     const View middle = rows_of(middle_, chunk, shape_.hidden_size);
-    const View normed{normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size};
-    std::copy_n(rows_of(hidden_, chunk, shape_.hidden_size).data, chunk.rows * shape_.hidden_size,
-                middle.data);
+    const View normed = View::of(normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size);
+    std::copy_n(rows_of(hidden_, chunk, shape_.hidden_size).row(0), chunk.rows * shape_.hidden_size,
+                middle.row(0));
     ops_.linear(rows_of(attended_, chunk, shape_.q_size()), o, middle, /*accumulate=*/true);
     norm_chunk(middle_, chunk, norm, normed);
     visit(normed, chunk.first);
@@ -147,9 +150,9 @@ void LayerPass::gate_up_inputs(const kernels::Weight& o, const float* norm, cons
 
 void LayerPass::down_inputs(const float* norm, const kernels::Weight& gate_up, const Visit& visit) {
   for (const Chunk& chunk : chunks_) {
-    const View normed{normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size};
-    const View both{wide_.as<float>(), chunk.rows, 2 * shape_.intermediate_size,
-                    2 * shape_.intermediate_size};
+    const View normed = View::of(normed_.as<float>(), chunk.rows, shape_.hidden_size, shape_.hidden_size);
+    const View both =
+        View::of(wide_.as<float>(), chunk.rows, 2 * shape_.intermediate_size, 2 * shape_.intermediate_size);
     const View activated = rows_of(activated_, chunk, shape_.intermediate_size);
     norm_chunk(middle_, chunk, norm, normed);
     ops_.linear(normed, gate_up, both, /*accumulate=*/false);

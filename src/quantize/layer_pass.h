@@ -67,7 +67,7 @@ class LayerPass {
   kernels::Ops& ops_;
   std::vector<CalibrationText> texts_;
   std::vector<float> weights_;  // [tokens]
-  std::int64_t tokens_ = 0, largest_chunk_ = 0, longest_ = 0, kv_blocks_ = 0;
+  std::int64_t tokens_ = 0, largest_chunk_ = 0, largest_sequences_ = 0, longest_ = 0, kv_blocks_ = 0;
   std::vector<Chunk> chunks_;
   tensor::Buffer hidden_;     // [tokens, hidden]: input of the layer
   tensor::Buffer middle_;     // [tokens, hidden]: after attention

@@ -8,11 +8,11 @@
 #include <memory>
 #include <optional>
 
+#include "base/random.h"
 #include "serve/engine_calls.h"
-#include "serve/errors.h"
+#include "serve/http/errors.h"
+#include "serve/http/sse.h"
 #include "serve/json_body.h"
-#include "serve/random.h"
-#include "serve/sse.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;
@@ -121,7 +121,7 @@ base::Result<GenerateRequest> parse_generate(std::string_view body) {
   RETURN_IF_ERROR(fields.read("repetition_penalty", &sampling.repetition_penalty));
   std::optional<std::uint64_t> seed;
   RETURN_IF_ERROR(fields.read("seed", &seed));
-  sampling.seed = seed ? *seed : random_u64();
+  sampling.seed = seed ? *seed : base::random_u64();
   // The engine would refuse them too, but only after the prompt was encoded.
   RETURN_IF_ERROR(execute::check_sampling(sampling));
   return parsed;

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "engine/generate.h"
-#include "serve/router.h"
+#include "serve/http/router.h"
 #include "serve/service.h"
 
 namespace pagoda::serve {

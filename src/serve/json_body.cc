@@ -131,6 +131,15 @@ base::Status JsonFields::read(std::string_view name, std::int64_t min, std::int6
 }
 
 base::Status JsonFields::read(std::string_view name, std::optional<std::uint64_t>* out) const {
+  return read_seed(name, 0, out);
+}
+
+base::Status JsonFields::read_signed_seed(std::string_view name, std::optional<std::uint64_t>* out) const {
+  return read_seed(name, std::numeric_limits<std::int64_t>::min(), out);
+}
+
+base::Status JsonFields::read_seed(std::string_view name, std::int64_t min,
+                                   std::optional<std::uint64_t>* out) const {
   const json::value* value = find(name);
   if (value == nullptr) return {};
   if (!value->is_number()) return wrong_type(name, *value, "an integer");
@@ -138,10 +147,17 @@ base::Status JsonFields::read(std::string_view name, std::optional<std::uint64_t
     *out = value->get_uint64();
     return {};
   }
-  const std::optional<std::int64_t> integer = as_integer(*value);
-  if (!integer || *integer < 0)
-    return base::invalid("{} is {}, it must be an integer from 0 to 18446744073709551615", name,
-                         number_text(*value));
+  // To JSON 1e19 is an integer like any other; that others become the same double does not matter to a seed.
+  if (value->is_double() && value->get_double() >= 0x1p53 && value->get_double() < 0x1p64) {
+    *out = static_cast<std::uint64_t>(value->get_double());
+    return {};
+  }
+  std::optional<std::int64_t> integer = as_integer(*value);
+  if (!integer && value->is_double() && value->get_double() >= -0x1p63 && value->get_double() <= -0x1p53)
+    integer = static_cast<std::int64_t>(value->get_double());
+  if (!integer || *integer < min)
+    return base::invalid("{} is {}, it must be an integer from {} to 18446744073709551615", name,
+                         number_text(*value), min);
   *out = static_cast<std::uint64_t>(*integer);
   return {};
 }

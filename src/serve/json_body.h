@@ -32,12 +32,15 @@ class JsonFields {
   // 12 and 12.0 are integers.
   base::Status read(std::string_view name, std::int64_t min, std::int64_t max, std::int32_t* out) const;
   base::Status read(std::string_view name, std::optional<std::uint64_t>* out) const;
+  // The same from -2^63 on; a negative number is taken modulo 2^64.
+  base::Status read_signed_seed(std::string_view name, std::optional<std::uint64_t>* out) const;
   // A string, or an array of at most `max` strings.
   base::Status read(std::string_view name, std::size_t max, std::vector<std::string>* out) const;
   bool has(std::string_view name) const { return find(name) != nullptr; }
 
  private:
   const boost::json::value* find(std::string_view name) const;
+  base::Status read_seed(std::string_view name, std::int64_t min, std::optional<std::uint64_t>* out) const;
 
   const boost::json::object* object_;
 };

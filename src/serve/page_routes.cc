@@ -8,7 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "serve/embedded_files.h"
-#include "serve/errors.h"
+#include "serve/http/errors.h"
 
 namespace pagoda::serve {
 namespace asio = boost::asio;

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "serve/router.h"
+#include "serve/http/router.h"
 
 namespace pagoda::serve {
 

@@ -6,8 +6,8 @@
 #include <functional>
 #include <string>
 
-#include "serve/metrics.h"
-#include "serve/router.h"
+#include "serve/http/metrics.h"
+#include "serve/http/router.h"
 #include "serve/service.h"
 
 namespace pagoda::serve {

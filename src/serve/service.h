@@ -7,9 +7,9 @@
 #include <string>
 
 #include "engine/engine.h"
-#include "serve/access_keys.h"
-#include "serve/drain_gate.h"
-#include "serve/metrics.h"
+#include "serve/http/access_keys.h"
+#include "serve/http/drain_gate.h"
+#include "serve/http/metrics.h"
 #include "translate/prompts.h"
 #include "translate/sampling.h"
 #include "translate/translator.h"

@@ -11,7 +11,7 @@
 #include <map>
 #include <memory>
 
-#include "serve/errors.h"
+#include "serve/http/errors.h"
 #include "serve/json_body.h"
 #include "serve/text_request.h"
 #include "serve/translation_jobs.h"

@@ -1,7 +1,7 @@
 #pragma once
 // GET /ws: translations over one WebSocket, several at once, each a stream (docs/api.md has the messages).
 
-#include "serve/router.h"
+#include "serve/http/router.h"
 #include "serve/service.h"
 
 namespace pagoda::serve {

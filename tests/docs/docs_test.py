@@ -72,6 +72,32 @@ class Examples(unittest.TestCase):
             self.assertEqual(status[0], "2", body)
 
 
+class Flags(unittest.TestCase):
+    """docs/flags.md and docs/pulling.md list exactly the flags that --help has."""
+
+    def documented(self, page: str, heading: str) -> set[str]:
+        section = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", (DOCS / page).read_text(), re.M | re.S)
+        self.assertIsNotNone(section, f"{page} has no section {heading}")
+        cells = re.findall(r"^\| (`--[^|]*) \|", section.group(1), re.M)
+        return {flag for cell in cells for flag in re.findall(r"--[a-z][a-z-]*", cell)}
+
+    def helped(self, *verb: str) -> set[str]:
+        text = subprocess.run([PROGRAM, *verb, "--help"], capture_output=True, text=True, check=True).stdout
+        return set(re.findall(r"^ +(?:-\w,)?(--[a-z][a-z-]*)", text, re.M)) - {"--help"}
+
+    def test_serve(self):
+        shared = self.documented("flags.md", "The engine's: serve, translate")
+        pulling = self.documented("pulling.md", "Flags") - {"--connections", "--all", "--dry-run"}
+        own = self.documented("flags.md", "pagoda serve")
+        self.assertEqual(own | shared | pulling, self.helped("serve"))
+
+    def test_pull(self):
+        self.assertEqual(self.documented("pulling.md", "Flags"), self.helped("pull"))
+
+    def test_bench_serve(self):
+        self.assertEqual(self.documented("flags.md", "pagoda bench serve"), self.helped("bench", "serve"))
+
+
 class Metrics(unittest.TestCase):
     def test_names(self):
         """docs/metrics.md lists exactly what /metrics has."""

@@ -11,9 +11,9 @@
 
 #include "over_socket.h"
 #include "serve/generate_route.h"
+#include "serve/http/query.h"
 #include "serve/json_body.h"
 #include "serve/probe_routes.h"
-#include "serve/query.h"
 #include "serve/text_request.h"
 
 namespace {

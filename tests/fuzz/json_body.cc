@@ -9,10 +9,10 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "serve/errors.h"
 #include "serve/generate_route.h"
+#include "serve/http/errors.h"
+#include "serve/http/query.h"
 #include "serve/json_body.h"
-#include "serve/query.h"
 #include "serve/text_request.h"
 #include "text/utf8.h"
 

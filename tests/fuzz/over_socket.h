@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "serve/session.h"
+#include "serve/http/session.h"
 
 namespace pagoda::fuzz {
 

@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "serve/form_body.h"
-#include "serve/glossary_entries.h"
-#include "serve/html_text.h"
-#include "serve/numbered_tags.h"
+#include "serve/dialects/form_body.h"
+#include "serve/dialects/glossary_entries.h"
+#include "serve/dialects/html_text.h"
+#include "serve/dialects/numbered_tags.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pagoda;

@@ -73,13 +73,13 @@ void check_frames(std::string_view bytes) {
     CHECK((first & 0xF0) == 0x80 && (second & 0x80) == 0);
     const int kind = first & 0x0F;
     CHECK(kind == 1 || kind == 8 || kind == 9 || kind == 10);
+    CHECK(second != 127);  // a length of eight bytes: nothing that was sent makes so large an answer
     std::size_t length = second, header = 2;
     if (length == 126) {
       CHECK(bytes.size() >= 4);
       length = static_cast<unsigned char>(bytes[2]) * 256u + static_cast<unsigned char>(bytes[3]);
       header = 4;
     }
-    CHECK(length != 127);                        // nothing that was sent makes so large an answer
     if (bytes.size() < header + length) return;  // the client had closed by then
     if (kind == 1) {
       boost::json::error_code error;

@@ -98,36 +98,47 @@ std::vector<std::vector<std::int32_t>> prompts(std::size_t count, std::int32_t v
   return result;
 }
 
-TEST(CudaModel, NanoSaysTheSameAsOnTheCpu) {
-  auto gpu_ops = ops_for("cuda");
-  if (gpu_ops == nullptr) GTEST_SKIP() << "no GPU";
+// Up to the end of the answer: what a model says after that is undecided.
+std::vector<std::int32_t> answer(const std::vector<std::int32_t>& tokens, std::size_t prompt) {
+  constexpr std::int32_t kEnd = 3;
+  const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(prompt);
+  return {begin, std::find(begin, tokens.end(), kEnd)};
+}
+
+// The reference multiplies in float what the files hold; the CPU backend would round activations to INT8.
+TEST(CudaModel, NanoAnswersAsTheReference) {
+  const auto gpu_ops = [](bool deterministic) {
+    return kernels::make_cuda_ops({.device = 0, .pack_threads = 0, .deterministic = deterministic});
+  };
+  if (!gpu_ops(false).ok()) GTEST_SKIP() << "no GPU";
   const char* given = std::getenv("PAGODA_NANO");
   const std::string directory = given != nullptr ? given : PAGODA_SOURCE_DIR "/models/nano";
   auto checkpoint = checkpoint::Checkpoint::open(directory);
   if (!checkpoint.ok()) GTEST_SKIP() << checkpoint.status().message();
-  auto cpu = Runner::load(*checkpoint, ops_for("cpu"), runner_options(), nullptr);
-  auto gpu = Runner::load(*checkpoint, std::move(gpu_ops), runner_options(), nullptr);
-  ASSERT_TRUE(cpu.ok() && gpu.ok()) << cpu.status().message() << gpu.status().message();
+  auto exact = Runner::load(*checkpoint, kernels::make_reference_ops(), runner_options(), nullptr);
+  auto gpu = Runner::load(*checkpoint, gpu_ops(true).value(), runner_options(), nullptr);
+  ASSERT_TRUE(exact.ok() && gpu.ok()) << exact.status().message() << gpu.status().message();
 
-  const auto vocab = static_cast<std::int32_t>((*cpu)->weights().shape.vocab_size);
-  Batch on_cpu(**cpu, prompts(36, vocab)), on_gpu(**gpu, prompts(36, vocab));
-  int same = 0, total = 0;
-  constexpr int kSteps = 24;
+  const auto vocab = static_cast<std::int32_t>((*exact)->weights().shape.vocab_size);
+  constexpr std::size_t kSequences = 10;
+  constexpr int kSteps = 10;
+  const auto all = prompts(kSequences, vocab);
+  Batch expected(**exact, all), actual(**gpu, all);
   for (int i = 0; i < kSteps; ++i) {
-    on_cpu.step();
-    on_gpu.step();
+    expected.step();
+    actual.step();
   }
-  for (std::size_t s = 0; s < 36; ++s, ++total)
-    if (on_cpu.tokens()[s] == on_gpu.tokens()[s]) ++same;
-  std::printf("%d of %d sequences are the same on CPU and GPU\n", same, total);
-  // Nonsense prompts leave the model undecided: a last bit tips the balance more often than in sentences.
-  EXPECT_GE(same, total * 3 / 4);
+  int same = 0;
+  for (std::size_t s = 0; s < kSequences; ++s)
+    if (answer(expected.tokens()[s], all[s].size()) == answer(actual.tokens()[s], all[s].size())) ++same;
+  std::printf("%d of %zu answers are those of the reference\n", same, kSequences);
+  EXPECT_GE(same, 8);  // nonsense prompts: two likeliest tokens may be a rounding apart
 
-  // Alone or in a batch: the same, where the GPU's own kernels compute both.
-  for (const std::size_t s : {0, 7, 35}) {
-    Batch alone(**gpu, {prompts(36, vocab)[s]});
+  // Alone or in a batch, in graphs of different sizes, with prompts in one piece: the same to the last token.
+  for (const std::size_t s : {0, 4, 9}) {
+    Batch alone(**gpu, {all[s]});
     for (int i = 0; i < kSteps; ++i) alone.step();
-    EXPECT_EQ(alone.tokens()[0], on_gpu.tokens()[s]) << "sequence " << s;
+    EXPECT_EQ(alone.tokens()[0], actual.tokens()[s]) << "sequence " << s;
   }
 }
 

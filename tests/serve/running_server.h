@@ -12,10 +12,10 @@
 
 #include "engine/engine.h"
 #include "kernels/ops.h"
-#include "serve/dialects.h"
+#include "serve/dialects/routes.h"
 #include "serve/generate_route.h"
-#include "serve/http_server.h"
-#include "serve/openai_routes.h"
+#include "serve/http/http_server.h"
+#include "serve/openai/routes.h"
 #include "serve/probe_routes.h"
 #include "serve/websocket_route.h"
 

@@ -108,7 +108,6 @@ TEST(Runner, RefusesBadOptionsByTheirFlag) {
       {[](auto& o) { o.block_size = 1024; }, Code::kInvalidArgument, {"--block-size", "1024"}},
       {[](auto& o) { o.block_size = 0; }, Code::kInvalidArgument, {"--block-size", "0"}},
       {[](auto& o) { o.block_size = -16; }, Code::kInvalidArgument, {"--block-size", "-16"}},
-      {[](auto& o) { o.max_num_seqs = -1; }, Code::kInvalidArgument, {"--max-num-seqs", "0"}},
       {[](auto& o) { o.max_num_seqs = -1; }, Code::kInvalidArgument, {"--max-num-seqs", "-1"}},
       {[](auto& o) { o.max_num_seqs = 5000; }, Code::kInvalidArgument, {"--max-num-seqs", "5000", "4096"}},
       {[](auto& o) { o.max_num_batched_tokens = 3; },

@@ -1,6 +1,6 @@
 // What the OpenAI dialect writes: strings, whole answers, pieces, logprobs.
 
-#include "serve/openai_json.h"
+#include "serve/openai/json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <boost/json/parse.hpp>
 
 #include "serve/json_text.h"
-#include "serve/openai_logprobs.h"
+#include "serve/openai/logprobs.h"
 #include "text/tokenizer.h"
 
 namespace pagoda::serve {

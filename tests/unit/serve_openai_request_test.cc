@@ -1,9 +1,9 @@
-#include "serve/openai_request.h"
+#include "serve/openai/request.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "serve/openai_errors.h"
+#include "serve/openai/errors.h"
 
 namespace pagoda::serve {
 namespace {
@@ -141,6 +141,9 @@ TEST(OpenAiRequest, WrongFieldsAreNamed) {
 
 TEST(OpenAiRequest, SeedsAreSignedAndTopPMayBeZero) {
   EXPECT_EQ(parse(OpenAiKind::kChat, chat(R"("seed": -1)")).seed, 18446744073709551615u);
+  EXPECT_EQ(parse(OpenAiKind::kChat, chat(R"("seed": -1.0)")).seed, 18446744073709551615u);
+  EXPECT_EQ(parse(OpenAiKind::kChat, chat(R"("seed": -9223372036854775808.0)")).seed, 1ull << 63);
+  EXPECT_EQ(parse(OpenAiKind::kChat, chat(R"("seed": 1e19)")).seed, 10000000000000000000u);
   EXPECT_EQ(parse(OpenAiKind::kChat, chat(R"("seed": 18446744073709551615)")).seed, 18446744073709551615u);
   EXPECT_GT(parse(OpenAiKind::kChat, chat(R"("top_p": 0)")).request.sampling.top_p, 0.0f);
   EXPECT_EQ(openai_choice_seed(5, 0), 5u);

@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kTileRows = 16;
 
 // Tile shapes are state of the thread. `inputs`: bytes of a row of A that one multiplication takes, 64 or 32.
-void configure_tiles(int inputs) {
+inline void configure_tiles(int inputs) {
   struct alignas(64) Config {
     std::uint8_t palette = 1;
     std::uint8_t start_row = 0;
@@ -30,7 +30,7 @@ void configure_tiles(int inputs) {
 
 // Whoever leaves other shapes behind calls configure_tiles(64) at the end, so that this is needed once a
 // thread.
-void configure_thread() {
+inline void configure_thread() {
   thread_local bool configured = false;
   if (configured) return;
   configure_tiles(64);

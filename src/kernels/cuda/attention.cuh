@@ -6,13 +6,27 @@
 
 namespace pagoda::kernels::cuda {
 
-// Online softmax state of the 16 rows of a warp: lane (g, c) holds rows g and g + 8.
-template <int D>
+// Online softmax state of the rows of a warp: lane (g, c) holds row g and, if kRows is 2, row g + 8.
+template <int D, int kRows>
 struct RowState {
-  float out[D / 8][4] = {};
-  float largest[2] = {-INFINITY, -INFINITY};
-  float total[2] = {0, 0};
+  float out[D / 8][2 * kRows] = {};
+  float largest[kRows];
+  float total[kRows] = {};
+  __device__ RowState() {
+    for (float& value : largest) value = -INFINITY;
+  }
 };
+
+// C += A B for the rows that are there; of A, a holds (row g, row g + 8) for the first 8 k, then for the
+// last.
+template <int kRows>
+__device__ __forceinline__ void mma_rows(float (&d)[2 * kRows], const std::uint32_t (&a)[2 * kRows],
+                                         std::uint32_t b0, std::uint32_t b1) {
+  if constexpr (kRows == 2)
+    mma_bf16(d, a, b0, b1);
+  else
+    mma_bf16_upper(d[0], d[1], a[0], a[1], b0, b1);
+}
 
 // A pair of tokens of V, of which only the first `left` exist; the rest may hold anything, NaN included, and
 // probability 0 would not hide that.
@@ -22,10 +36,11 @@ __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) 
 
 // q: A fragments, already multiplied with scale_log2. Tokens [0, visible[r]) of the page count for row g + 8
 // r; `written` tokens of the page exist.
-template <int D>
-__device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][4], const std::byte* keys,
-                                            const std::byte* values, const int (&visible)[2], int written,
-                                            int lane, RowState<D>& state) {
+template <int D, int kRows>
+__device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 * kRows],
+                                            const std::byte* keys, const std::byte* values,
+                                            const int (&visible)[kRows], int written, int lane,
+                                            RowState<D, kRows>& state) {
   const int c = lane % 4;
   uint4 k[2][D / 32];
 #pragma unroll
@@ -44,16 +59,16 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][4],
       v[s].w = existing(v[s].w, written - 2 * c - 8);
     }
 
-  float score[2][4] = {};
+  float score[2][2 * kRows] = {};
 #pragma unroll
   for (int t = 0; t < 2; ++t)
     for (int s = 0; s < D / 32; ++s) {
-      mma_bf16(score[t], q[2 * s], k[t][s].x, k[t][s].y);
-      mma_bf16(score[t], q[2 * s + 1], k[t][s].z, k[t][s].w);
+      mma_rows<kRows>(score[t], q[2 * s], k[t][s].x, k[t][s].y);
+      mma_rows<kRows>(score[t], q[2 * s + 1], k[t][s].z, k[t][s].w);
     }
-  float p[2][4];
+  std::uint32_t a[2 * kRows];
 #pragma unroll
-  for (int r = 0; r < 2; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     float largest = state.largest[r];
     for (int t = 0; t < 2; ++t)
       for (int e = 0; e < 2; ++e) {
@@ -65,9 +80,9 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][4],
     const float base = largest == -INFINITY ? 0.0f : largest;  // a row that sees nothing yet
     const float decay = exp2f(state.largest[r] - base);
     state.largest[r] = largest;
-    float total = 0;
+    float p[2][2], total = 0;
     for (int t = 0; t < 2; ++t)
-      for (int e = 0; e < 2; ++e) total += p[t][2 * r + e] = exp2f(score[t][2 * r + e] - base);
+      for (int e = 0; e < 2; ++e) total += p[t][e] = exp2f(score[t][2 * r + e] - base);
     total += __shfl_xor_sync(0xffffffffu, total, 1);
     total += __shfl_xor_sync(0xffffffffu, total, 2);
     state.total[r] = state.total[r] * decay + total;
@@ -76,13 +91,13 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][4],
       state.out[d][2 * r] *= decay;
       state.out[d][2 * r + 1] *= decay;
     }
+    a[r] = pack_bf16(p[0][0], p[0][1]);
+    a[kRows + r] = pack_bf16(p[1][0], p[1][1]);
   }
-  const std::uint32_t a[4] = {pack_bf16(p[0][0], p[0][1]), pack_bf16(p[0][2], p[0][3]),
-                              pack_bf16(p[1][0], p[1][1]), pack_bf16(p[1][2], p[1][3])};
 #pragma unroll
   for (int s = 0; s < D / 16; ++s) {
-    mma_bf16(state.out[2 * s], a, v[s].x, v[s].y);
-    mma_bf16(state.out[2 * s + 1], a, v[s].z, v[s].w);
+    mma_rows<kRows>(state.out[2 * s], a, v[s].x, v[s].y);
+    mma_rows<kRows>(state.out[2 * s + 1], a, v[s].z, v[s].w);
   }
 }
 

@@ -1,6 +1,6 @@
 // Attention of sequences with one new token: rotates and norms its q and k, writes k and v to the cache,
 // attends. A block is one (sequence, KV head, part of the context); the query heads of the group are the rows
-// of one tensor core tile, so K and V are read once for all of them. Eight warps take pages in turn and meet
+// of one tensor core tile, so K and V are read once for all of them. The warps take pages in turn and meet
 // in shared memory. Contexts over kSplitPages pages are cut into parts; the block that arrives last adds the
 // parts up, in order. The order of additions depends on the context alone.
 //
@@ -47,7 +47,7 @@ __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int 
 
 template <int D>
 struct Shared {
-  __nv_bfloat16 q[16][D + 8];
+  __nv_bfloat16 q[kMaxGroup][D + 8];
   float out[kWarps][kMaxGroup][D];
   float largest[kWarps][kMaxGroup], total[kWarps][kMaxGroup];
   bool last;
@@ -67,38 +67,44 @@ __device__ float combine(int parts, Part part) {
   return value / total;
 }
 
+// Two blocks an SM: with one, batch 256 leaves the memory idle between waves.
 template <int D>
-__global__ __launch_bounds__(kWarps * 32) void decode_attention(const __grid_constant__ AttentionView p) {
+__global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_constant__ AttentionView p) {
   extern __shared__ unsigned char raw[];
   auto& shared = *reinterpret_cast<Shared<D>*>(raw);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
-  wait_for_previous();
-  let_next_start();
+  // The slices came before the step, and pages of earlier tokens before it too: they are fetched into L2
+  // while the projection that makes q, k and v ends.
   const SequenceSlice slice = p.slices[sequence];
   const int pages = (slice.context + kPageTokens - 1) / kPageTokens;
   const int splits = (pages + kSplitPages - 1) / kSplitPages;
+  const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
+  for (int page = first_page; page < last; page += kWarps) {
+    const std::byte* lines = p.kv.page(slice.block_table, page, kv_head, lane >= 16);
+    for (int i = lane % 16; i < kPageTokens * D * 2 / 128; i += 16) prefetch_l2(lines + i * 128);
+  }
+  wait_for_previous();
+  let_next_start();
   if (split >= splits || slice.context == 0) return;  // context 0: a row that only fills up a graph's batch
 
-  for (int i = threadIdx.x; i < 16 * (D + 8); i += kWarps * 32) (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
+  for (int i = threadIdx.x; i < kMaxGroup * (D + 8); i += kWarps * 32)
+    (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
   __syncthreads();
   prepare<D>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
   __syncthreads();
 
-  std::uint32_t q[D / 16][4];
+  std::uint32_t q[D / 16][2];
   for (int s = 0; s < D / 16; ++s) {
     q[s][0] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c]);
-    q[s][1] = 0;
-    q[s][2] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
-    q[s][3] = 0;
+    q[s][1] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
   }
-  RowState<D> state;
-  const int last = min((split + 1) * kSplitPages, pages);
-  for (int page = split * kSplitPages + warp; page < last; page += kWarps) {
+  RowState<D, 1> state;
+  for (int page = first_page; page < last; page += kWarps) {
     const int written = slice.context - page * kPageTokens;
-    const int visible[2] = {written, 0};
-    attend_page<D>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                   p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane, state);
+    const int visible[1] = {written};
+    attend_page<D, 1>(q, p.kv.page(slice.block_table, page, kv_head, false),
+                      p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane, state);
   }
   if (g < p.group) {
     for (int d = 0; d < D / 8; ++d) {

@@ -44,8 +44,9 @@ base::Result<std::unique_ptr<CudaBackend>> make_cuda_ops(const CudaOptions& opti
 namespace cuda {
 namespace {
 
-// Rows up to which the kernels that read packed weights beat bf16 copies in the library.
-constexpr std::int64_t kSmallBf16 = 64;
+// Rows up to which our kernels beat the library: by `pagoda bench` on an H200. Quantised weights would have
+// to be written out as bf16 first.
+constexpr std::int64_t kSmallBf16 = 16;
 constexpr std::int64_t kSmallQuantized = 256;
 constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;
 

@@ -126,6 +126,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   wait_for_previous();
   let_next_start();
 
+  row_scales<NT>(p, scales, warp, lane);  // first, so that its way through L2 is hidden behind that of x
   float sum[MT][NT][4] = {};
   const __nv_bfloat16* x[NT];
   for (int j = 0; j < NT; ++j)
@@ -143,7 +144,6 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     }
   }
 
-  row_scales<NT>(p, scales, warp, lane);
   constexpr int kArea = MT * 16 * NT * 8;
   if constexpr (kLinearSlots<MT, NT> == kLinearWarps) {
     write_sums<MT, NT>(sum, shared + warp * kArea, lane);

@@ -21,6 +21,17 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const std::uint32_t (&a)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// The same where rows 8 to 15 of A are zero and nobody wants them of C.
+__device__ __forceinline__ void mma_bf16_upper(float& d0, float& d1, std::uint32_t a0, std::uint32_t a2,
+                                               std::uint32_t b0, std::uint32_t b1) {
+  [[maybe_unused]] float unused0, unused1;
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%5}, {%7,%8}, "
+      "{%0,%1,%9,%9};"
+      : "+f"(d0), "+f"(d1), "=f"(unused0), "=f"(unused1)
+      : "r"(a0), "r"(0u), "r"(a2), "r"(b0), "r"(b1), "f"(0.0f));
+}
+
 __device__ __forceinline__ std::uint32_t pack_bf16(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return reinterpret_cast<const std::uint32_t&>(pair);
@@ -33,6 +44,10 @@ __device__ __forceinline__ uint4 load_stream(const void* address) {
                : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
                : "l"(address));
   return value;
+}
+
+__device__ __forceinline__ void prefetch_l2(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 }
 
 // Programmatic dependent launch: what a kernel does before wait_for_previous() may overlap the end of the
