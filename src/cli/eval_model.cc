@@ -139,7 +139,9 @@ base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
                  work.generated_tokens) /
       work.seconds;
   // Behind the run, when the engine's memory is free again.
-  if (!gpu) report.int8_operations_per_second = kernels::CpuLimitMeter(load.cpu).int8_operations_per_second();
+  if (!gpu)
+    report.int8_operations_per_second =
+        kernels::CpuLimitMeter(load.cpu).operations_per_second(kernels::WeightFormat::kInt8);
   return report;
 }
 
