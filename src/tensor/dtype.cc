@@ -71,6 +71,7 @@ std::uint8_t float_to_float8_e4m3(float value) {
   if (std::isnan(value)) return sign | 0x7f;
   const float magnitude = std::min(std::fabs(value), 448.0f);
   int exponent = 0;
+  if (magnitude == 0) return sign;              // whose exponent frexp says is 0
   std::frexp(magnitude, &exponent);             // magnitude in [2^(e - 1), 2^e)
   const int unit = std::max(exponent - 4, -9);  // of the last fraction bit; subnormals below 2^-6
   const auto steps = static_cast<int>(std::nearbyint(std::ldexp(magnitude, -unit)));  // at most 16
