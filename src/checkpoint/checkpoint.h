@@ -50,16 +50,25 @@ class Checkpoint {
   std::map<std::string, const SafetensorsFile*> index_;
 };
 
-// The tensors a HunYuanDenseV1 checkpoint must hold for this config, each with its shape and acceptable
-// dtypes; used by the loader, `pagoda inspect` and the tests. For INT8 per channel, X.weight is I8 and
-// X.weight_scale F32 [out].
+// The matrices of a HunYuanDenseV1 model: embedding, linear layers in the order of the forward pass, head.
+// stored_linear.h finds the tensors of each.
+struct LinearLayer {
+  std::string name;  // "model.layers.0.mlp.up_proj"
+  std::int64_t out, in;
+};
+std::vector<LinearLayer> linear_layers(const Config& config);
+// The weights of its norms, without ".weight", each with its size.
+std::vector<std::pair<std::string, std::int64_t>> norm_vectors(const Config& config);
+
+// The tensors a checkpoint holds in which everything that its method quantises is quantised, each with its
+// shape and acceptable dtypes. Real ones may leave single layers as floats, and have g_idx and the like.
 struct ExpectedTensor {
   std::string name;
   std::vector<std::int64_t> shape;
   std::vector<tensor::DType> dtypes;
 };
 std::vector<ExpectedTensor> expected_tensors(const Config& config);
-// Every expected tensor is there with its shape and dtype; the first that is not makes the message.
+// Every matrix and vector is there, as its layout wants it; the first that is not makes the message.
 base::Status check_tensors(const Checkpoint& checkpoint);
 
 }  // namespace pagoda::checkpoint

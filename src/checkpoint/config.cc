@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "checkpoint/json_fields.h"
+#include "checkpoint/quantization_config.h"
 
 namespace pagoda::checkpoint {
 namespace {
@@ -163,29 +164,6 @@ base::Status read_dtype(const JsonFields& fields, Config* config) {
   return {};
 }
 
-base::Status read_quantization(const JsonFields& fields, Config* config) {
-  std::optional<JsonFields> quantization;
-  RETURN_IF_ERROR(fields.read("quantization_config", &quantization));
-  if (!quantization.has_value()) return {};
-  std::string method, scheme;
-  std::int64_t bits = 0;
-  RETURN_IF_ERROR(quantization->read("quant_method", &method));
-  if (method.empty()) return base::data_loss("{} is missing", quantization->label("quant_method"));
-  if (method != "pagoda-int8")
-    return base::error(base::Code::kUnimplemented,
-                       "{} is \"{}\", which is not supported; only \"pagoda-int8\" is",
-                       quantization->label("quant_method"), method);
-  RETURN_IF_ERROR(quantization->read("bits", &bits));
-  if (bits != 8) return base::data_loss("{} is {}, expected 8", quantization->label("bits"), bits);
-  RETURN_IF_ERROR(quantization->read("scheme", &scheme));
-  if (scheme != "per_channel_symmetric")
-    return base::error(base::Code::kUnimplemented,
-                       "{} is \"{}\"; only \"per_channel_symmetric\" is supported",
-                       quantization->label("scheme"), scheme);
-  config->quantization.method = QuantMethod::kInt8PerChannel;
-  return quantization->read("embedding", &config->quantization.embedding);
-}
-
 // Ids outside the vocabulary are dropped: published files hold -1 for "none", and no such id can occur.
 base::Status read_token_ids(const JsonFields& fields, std::string_view key, const Config& config,
                             std::vector<std::int32_t>* out) {
@@ -243,7 +221,7 @@ base::Result<Config> parse_config(const std::string& json, const std::string& na
   RETURN_IF_ERROR(fields.read("tie_word_embeddings", &config.tie_word_embeddings));
   RETURN_IF_ERROR(fields.read("use_qk_norm", &config.use_qk_norm));
   RETURN_IF_ERROR(read_dtype(fields, &config));
-  RETURN_IF_ERROR(read_quantization(fields, &config));
+  RETURN_IF_ERROR(read_quantization(fields, &config.quantization));
   RETURN_IF_ERROR(read_special_tokens(fields, &config));
   return config;
 }

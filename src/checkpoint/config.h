@@ -12,12 +12,25 @@
 
 namespace pagoda::checkpoint {
 
-// How the linear layers are stored. The embedding has a flag of its own because it may stay BF16.
-enum class QuantMethod { kNone, kInt8PerChannel };
+// How the linear layers are stored (stored_linear.h has the layouts). A layer that was left as it was has a
+// float X.weight beside any method.
+enum class QuantMethod {
+  kNone,
+  kInt8PerChannel,  // ours: X.weight I8, X.weight_scale F32 [out]
+  kGptq,            // qweight, qzeros, scales, g_idx
+  kAwq,             // the same names in AWQ's gemm layout
+  kFp8,             // X.weight F8_E4M3, X.weight_scale; compressed-tensors or the dialect "fp8"
+  kPackedIntegers,  // compressed-tensors: weight_packed, or weight I8 per channel
+};
 
 struct Quantization {
   QuantMethod method = QuantMethod::kNone;
-  bool embedding = false;  // the embedding (and tied head) is quantised too
+  std::int64_t bits = 0;         // kGptq, kAwq, kPackedIntegers: 4 or 8
+  std::int64_t group_size = 0;   // the same: inputs that share a scale; 0: the whole row
+  bool zeros_minus_one = false;  // kGptq: zero points are stored less one ("gptq"; not "gptq_v2")
+  bool symmetric = false;        // kPackedIntegers: no zero points are stored
+  bool packed = false;           // kPackedIntegers: weight_packed, not weight
+  bool embedding = false;        // the embedding (and tied head) is INT8 per row, as in kInt8PerChannel
 };
 
 struct Config {

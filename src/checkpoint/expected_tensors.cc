@@ -1,4 +1,5 @@
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/stored_linear.h"
 
 namespace pagoda::checkpoint {
 namespace {
@@ -9,58 +10,119 @@ const std::vector<DType> kFloats = {DType::kBF16, DType::kF16, DType::kF32};
 
 class TensorList {
  public:
+  explicit TensorList(const Quantization& quantization) : quantization_(quantization) {}
+
   void norm(const std::string& name, std::int64_t size) {
     list_.push_back({name + ".weight", {size}, kFloats});
   }
 
-  // [out, in]; an INT8 one has a scale per output channel.
-  void matrix(const std::string& name, std::int64_t out, std::int64_t in, bool int8) {
-    list_.push_back({name + ".weight", {out, in}, int8 ? std::vector{DType::kI8} : kFloats});
-    if (int8) list_.push_back({name + ".weight_scale", {out}, {DType::kF32}});
+  void int8(const std::string& name, std::int64_t out, std::int64_t in) {
+    list_.push_back({name + ".weight", {out, in}, {DType::kI8}});
+    list_.push_back({name + ".weight_scale", {out}, {DType::kF32}});
+  }
+
+  void plain(const std::string& name, std::int64_t out, std::int64_t in) {
+    list_.push_back({name + ".weight", {out, in}, kFloats});
+  }
+
+  void linear(const std::string& name, std::int64_t out, std::int64_t in) {
+    const std::int64_t size = quantization_.group_size;
+    const std::int64_t groups = size == 0 ? 1 : (in + size - 1) / size;
+    const std::int64_t per_word = quantization_.bits == 8 ? 4 : 8;
+    const auto words = [per_word](std::int64_t values) { return (values + per_word - 1) / per_word; };
+    switch (quantization_.method) {
+      case QuantMethod::kNone:
+        return plain(name, out, in);
+      case QuantMethod::kInt8PerChannel:
+        return int8(name, out, in);
+      case QuantMethod::kGptq:
+      case QuantMethod::kAwq:
+        if (quantization_.method == QuantMethod::kGptq)
+          list_.push_back({name + ".qweight", {words(in), out}, {DType::kI32}});
+        else
+          list_.push_back({name + ".qweight", {in, words(out)}, {DType::kI32}});
+        list_.push_back({name + ".qzeros", {groups, words(out)}, {DType::kI32}});
+        list_.push_back({name + ".scales", {groups, out}, kFloats});
+        return;
+      case QuantMethod::kFp8:
+        list_.push_back({name + ".weight", {out, in}, {DType::kF8E4M3}});
+        list_.push_back({name + ".weight_scale", {out}, kFloats});
+        return;
+      case QuantMethod::kPackedIntegers:
+        if (!quantization_.packed) return int8(name, out, in);
+        list_.push_back({name + ".weight_packed", {out, words(in)}, {DType::kI32}});
+        list_.push_back({name + ".weight_scale", {out, groups}, kFloats});
+        if (!quantization_.symmetric)
+          list_.push_back({name + ".weight_zero_point", {words(out), groups}, {DType::kI32}});
+        return;
+    }
   }
 
   std::vector<ExpectedTensor> take() { return std::move(list_); }
 
  private:
+  const Quantization& quantization_;
   std::vector<ExpectedTensor> list_;
 };
 
-void add_layer(const Config& config, std::int64_t layer, TensorList* list) {
-  const std::string prefix = fmt::format("model.layers.{}.", layer);
-  const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-  const bool int8 = config.quantization.method == QuantMethod::kInt8PerChannel;
-  list->norm(prefix + "input_layernorm", config.hidden_size);
-  list->matrix(attention + "q_proj", config.q_size(), config.hidden_size, int8);
-  list->matrix(attention + "k_proj", config.kv_size(), config.hidden_size, int8);
-  list->matrix(attention + "v_proj", config.kv_size(), config.hidden_size, int8);
-  list->matrix(attention + "o_proj", config.hidden_size, config.q_size(), int8);
-  if (config.use_qk_norm) {
-    list->norm(attention + "query_layernorm", config.head_dim);
-    list->norm(attention + "key_layernorm", config.head_dim);
-  }
-  list->norm(prefix + "post_attention_layernorm", config.hidden_size);
-  list->matrix(mlp + "gate_proj", config.intermediate_size, config.hidden_size, int8);
-  list->matrix(mlp + "up_proj", config.intermediate_size, config.hidden_size, int8);
-  list->matrix(mlp + "down_proj", config.hidden_size, config.intermediate_size, int8);
-}
-
 }  // namespace
 
-std::vector<ExpectedTensor> expected_tensors(const Config& config) {
-  TensorList list;
-  const bool int8 =
-      config.quantization.method == QuantMethod::kInt8PerChannel && config.quantization.embedding;
-  list.matrix("model.embed_tokens", config.vocab_size, config.hidden_size, int8);
-  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) add_layer(config, layer, &list);
-  list.norm("model.norm", config.hidden_size);
+std::vector<LinearLayer> linear_layers(const Config& config) {
+  std::vector<LinearLayer> layers;
+  layers.push_back({"model.embed_tokens", config.vocab_size, config.hidden_size});
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    const std::string attention = fmt::format("model.layers.{}.self_attn.", i);
+    const std::string mlp = fmt::format("model.layers.{}.mlp.", i);
+    layers.push_back({attention + "q_proj", config.q_size(), config.hidden_size});
+    layers.push_back({attention + "k_proj", config.kv_size(), config.hidden_size});
+    layers.push_back({attention + "v_proj", config.kv_size(), config.hidden_size});
+    layers.push_back({attention + "o_proj", config.hidden_size, config.q_size()});
+    layers.push_back({mlp + "gate_proj", config.intermediate_size, config.hidden_size});
+    layers.push_back({mlp + "up_proj", config.intermediate_size, config.hidden_size});
+    layers.push_back({mlp + "down_proj", config.hidden_size, config.intermediate_size});
+  }
   // Tied models often carry a copy of the embedding under this name; it is ignored.
-  if (!config.tie_word_embeddings) list.matrix("lm_head", config.vocab_size, config.hidden_size, int8);
+  if (!config.tie_word_embeddings) layers.push_back({"lm_head", config.vocab_size, config.hidden_size});
+  return layers;
+}
+
+std::vector<std::pair<std::string, std::int64_t>> norm_vectors(const Config& config) {
+  std::vector<std::pair<std::string, std::int64_t>> norms;
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    const std::string prefix = fmt::format("model.layers.{}.", i);
+    norms.emplace_back(prefix + "input_layernorm", config.hidden_size);
+    if (config.use_qk_norm) {
+      norms.emplace_back(prefix + "self_attn.query_layernorm", config.head_dim);
+      norms.emplace_back(prefix + "self_attn.key_layernorm", config.head_dim);
+    }
+    norms.emplace_back(prefix + "post_attention_layernorm", config.hidden_size);
+  }
+  norms.emplace_back("model.norm", config.hidden_size);
+  return norms;
+}
+
+std::vector<ExpectedTensor> expected_tensors(const Config& config) {
+  const Quantization& quantization = config.quantization;
+  TensorList list(quantization);
+  for (const LinearLayer& layer : linear_layers(config)) {
+    const bool table = layer.name == "model.embed_tokens" || layer.name == "lm_head";
+    if (!table)
+      list.linear(layer.name, layer.out, layer.in);
+    else if (quantization.embedding)
+      list.int8(layer.name, layer.out, layer.in);
+    else
+      list.plain(layer.name, layer.out, layer.in);
+  }
+  for (const auto& [name, size] : norm_vectors(config)) list.norm(name, size);
   return list.take();
 }
 
 base::Status check_tensors(const Checkpoint& checkpoint) {
-  for (const ExpectedTensor& expected : expected_tensors(checkpoint.config()))
-    RETURN_IF_ERROR(checkpoint.find(expected.name, expected.shape, expected.dtypes).status());
+  const Config& config = checkpoint.config();
+  for (const LinearLayer& layer : linear_layers(config))
+    RETURN_IF_ERROR(find_linear(checkpoint, layer.name, layer.out, layer.in).status());
+  for (const auto& [name, size] : norm_vectors(config))
+    RETURN_IF_ERROR(checkpoint.find(name + ".weight", {size}, kFloats).status());
   return {};
 }
 

@@ -29,6 +29,13 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional
       ->capture_default_str();
   command.add_option("--threads", flags->options.cpu.threads, "CPU threads; 0: one a core")
       ->capture_default_str();
+  command
+      .add_option(
+          "--quantization", flags->quantization,
+          "Round what the model directory has as floats while loading: int8, int4 (groups of 128, embedding "
+          "INT8) or fp8; none: as BF16. `pagoda quantize` does it better, once")
+      ->check(CLI::IsMember({"none", "int8", "int4", "fp8"}))
+      ->capture_default_str();
   command.add_option(
       "--kv-cache-memory", flags->kv_cache_memory,
       "Memory of the KV cache, e.g. 4GiB; default: room for --max-num-seqs full sequences, at most a "
@@ -71,6 +78,10 @@ base::Result<engine::LoadOptions> load_options(const EngineFlags& flags) {
     return base::invalid("--threads is {}, it must be from 0 to 1024", options.cpu.threads);
   if (options.engine.max_waiting < 1)
     return base::invalid("--max-waiting is {}, it must be at least 1", options.engine.max_waiting);
+  using kernels::WeightFormat;
+  for (const WeightFormat format : {WeightFormat::kInt8, WeightFormat::kInt4, WeightFormat::kFp8})
+    if (flags.quantization == kernels::weight_format_name(format))
+      options.engine.runner.float_format = format;
   if (!flags.kv_cache_memory.empty()) {
     ASSIGN_OR_RETURN(options.engine.runner.kv_cache_bytes, execute::parse_bytes(flags.kv_cache_memory));
     if (options.engine.runner.kv_cache_bytes == 0) return base::invalid("--kv-cache-memory is 0");

@@ -42,7 +42,8 @@ std::size_t available_memory_bytes() {
 
 std::string MemoryPlan::table() const {
   std::string text;
-  text += fmt::format("  weights      {:>12}\n", format_bytes(weights_bytes));
+  text += fmt::format("  weights      {:>12}{}{}\n", format_bytes(weights_bytes),
+                      weights_formats.empty() ? "" : "   ", weights_formats);
   text += fmt::format("  kv cache     {:>12}   {} blocks of {} tokens = {} tokens\n",
                       format_bytes(kv_cache_bytes), kv_blocks, kv_block_size, kv_tokens());
   text += fmt::format("  activations  {:>12}\n", format_bytes(activations_bytes));

@@ -12,6 +12,7 @@ namespace pagoda::execute {
 
 struct MemoryPlan {
   std::size_t weights_bytes = 0;
+  std::string weights_formats;  // model::DenseWeights::formats; empty before they are loaded
   std::size_t kv_cache_bytes = 0;
   std::size_t activations_bytes = 0;
   std::int32_t kv_blocks = 0;

@@ -118,6 +118,7 @@ base::Result<std::unique_ptr<Runner>> Runner::load(const checkpoint::Checkpoint&
   ASSIGN_OR_RETURN(model::DenseWeights weights,
                    model::load_dense(checkpoint, *ops, options.float_format, progress));
   plan.weights_bytes = weights.bytes();
+  plan.weights_formats = weights.formats;
   return std::unique_ptr<Runner>(new Runner(std::move(ops), options, plan, std::move(weights)));
 }
 

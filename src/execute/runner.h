@@ -28,8 +28,9 @@ struct RunnerOptions {
                                    // memory that is available beside the weights (on a GPU: all of it)
   double gpu_memory_utilization = 0.9;  // of the free device memory, what may be planned with
   std::int32_t num_kv_blocks = 0;       // not 0: exactly so many (tests)
-  kernels::WeightFormat float_format =
-      kernels::WeightFormat::kBF16;  // of weights that the checkpoint has as floats
+  // Of weights that the checkpoint has as floats; integers and kFp8 round them while loading
+  // (model/load_dense.h).
+  kernels::WeightFormat float_format = kernels::WeightFormat::kBF16;
 };
 
 class Runner {

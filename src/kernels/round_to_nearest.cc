@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "tensor/dtype.h"
 
 namespace pagoda::kernels {
 namespace {
@@ -53,6 +56,24 @@ WeightSource rounded(WeightSource source, bool symmetric) {
     std::vector<float> values(in);
     row_f32(row, values.data());
     round_to_nearest(values.data(), in, format, group_size, symmetric, out);
+  };
+  return source;
+}
+
+void round_to_fp8(const float* row, std::int64_t in, std::uint8_t* out, float* scale) {
+  float largest = 0;
+  for (std::int64_t i = 0; i < in; ++i) largest = std::max(largest, std::fabs(row[i]));
+  *scale = largest > 0 ? largest / 448.0f : 1.0f;
+  for (std::int64_t i = 0; i < in; ++i) out[i] = tensor::float_to_float8_e4m3(row[i] / *scale);
+}
+
+WeightSource rounded_fp8(WeightSource source) {
+  source.format = WeightFormat::kFp8;
+  source.row_fp8 = [row_f32 = source.row_f32, in = source.in_features](std::int64_t row, std::uint8_t* out,
+                                                                       float* scale) {
+    std::vector<float> values(in);
+    row_f32(row, values.data());
+    round_to_fp8(values.data(), in, out, scale);
   };
   return source;
 }

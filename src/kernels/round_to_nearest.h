@@ -19,4 +19,9 @@ void round_to_nearest(const float* row, std::int64_t in, WeightFormat format, st
 // Rounds each row when it is asked for.
 WeightSource rounded(WeightSource source, bool symmetric);
 
+// Row [in] as e4m3 with the scale max|w| / 448, in which the largest weight is exact; 1 for a row of zeros.
+void round_to_fp8(const float* row, std::int64_t in, std::uint8_t* out, float* scale);
+// `source` (row_f32 filled in) as a source of format kFp8.
+WeightSource rounded_fp8(WeightSource source);
+
 }  // namespace pagoda::kernels

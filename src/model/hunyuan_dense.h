@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernels/ops.h"
@@ -47,6 +48,7 @@ struct DenseWeights {
   std::vector<DenseLayer> layers;
   tensor::Buffer final_norm;  // float [hidden]
   kernels::Weight lm_head;    // [vocab, hidden]; empty when tied
+  std::string formats;        // for people: "int4 g128, embedding int8"; empty for random ones
 
   const kernels::Weight& head() const { return shape.tied_embeddings ? embedding : lm_head; }
   std::size_t bytes() const;

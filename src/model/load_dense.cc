@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
+#include "model/fused_linear.h"
 #include "tensor/dtype.h"
 
 namespace pagoda::model {
@@ -17,51 +17,42 @@ using kernels::WeightFormat;
 using kernels::WeightSource;
 using tensor::DType;
 
+WeightFormat table_format(WeightFormat float_format) {
+  if (float_format == WeightFormat::kFp8) return WeightFormat::kBF16;
+  return float_format == WeightFormat::kInt4 ? WeightFormat::kInt8 : float_format;
+}
+
+std::string describe(const Weight& weight) {
+  std::string text(weight_format_name(weight.format));
+  if (weight.group_size != 0) text += fmt::format(" g{}", weight.group_size);
+  return text;
+}
+
+// "int4 g128, embedding int8".
+std::string describe(const DenseWeights& weights, const std::string& widened) {
+  std::string text = describe(weights.layers.front().down);
+  const std::string embedding = describe(weights.embedding);
+  if (embedding != text) text += ", embedding " + embedding;
+  if (!widened.empty()) text += ", " + widened;
+  return text;
+}
+
 const std::vector<DType> kFloats = {DType::kBF16, DType::kF16, DType::kF32};
 
 class Loader {
  public:
-  Loader(const Checkpoint& checkpoint, kernels::Ops& ops, const std::function<void(double)>& progress)
-      : checkpoint_(checkpoint), ops_(ops), progress_(progress) {}
+  Loader(const Checkpoint& checkpoint, kernels::Ops& ops, WeightFormat float_format,
+         const std::function<void(double)>& progress)
+      : checkpoint_(checkpoint), ops_(ops), float_format_(float_format), progress_(progress) {}
 
   // The named matrices below one another, each [rows, columns].
   base::Result<Weight> matrix(const std::vector<std::pair<std::string, std::int64_t>>& parts,
-                              std::int64_t columns, WeightFormat format) {
-    WeightSource source;
-    source.in_features = columns;
-    source.format = format;
-    source.pairs = parts.size() == 2;  // gate and up
-    std::vector<Part> found;
-    for (const auto& [name, rows] : parts) {
-      Part part;
-      part.first_row = source.out_features;
-      const bool int8 = format == WeightFormat::kInt8;
-      ASSIGN_OR_RETURN(part.weight, checkpoint_.find(name + ".weight", {rows, columns},
-                                                     int8 ? std::vector<DType>{DType::kI8} : kFloats));
-      if (int8) {
-        ASSIGN_OR_RETURN(part.scale, checkpoint_.find(name + ".weight_scale", {rows}, {DType::kF32}));
-      }
-      source.out_features += rows;
-      found.push_back(std::move(part));
-    }
-    const auto part_of = [&found](std::int64_t row) -> const Part& {
-      auto part = found.rbegin();
-      while (row < part->first_row) ++part;
-      return *part;
-    };
-    source.row_f32 = [&](std::int64_t row, float* out) {
-      const Part& part = part_of(row);
-      Checkpoint::copy_row(part.weight, row - part.first_row, out);
-    };
-    source.row_quantized = [&](std::int64_t row, const kernels::QuantizedRow& out) {
-      const Part& part = part_of(row);
-      const std::int64_t local = row - part.first_row;
-      std::memcpy(out.values, part.weight.bytes().data() + local * columns, columns);
-      std::memcpy(out.scales, part.scale.bytes().data() + local * sizeof(float), sizeof(float));
-    };
-    Weight weight = ops_.pack(source);
-    for (const Part& part : found) part.weight.file->release(part.weight.info);
-    return weight;
+                              std::int64_t columns) {
+    return matrix(parts, columns, float_format_);
+  }
+  // Embedding and head, which lose too much in INT4, and are not rounded beside FP8.
+  base::Result<Weight> table(const std::string& name, std::int64_t rows, std::int64_t columns) {
+    return matrix({{name, rows}}, columns, table_format(float_format_));
   }
 
   base::Result<tensor::Buffer> vector(const std::string& name, std::int64_t size) {
@@ -74,20 +65,42 @@ class Loader {
   void report(double share) const {
     if (progress_) progress_(share);
   }
+  std::string widened() const {
+    if (widened_ == 0) return "";
+    return fmt::format(
+        "{} {} as {} ({}: {})", widened_, widened_ == 1 ? "matrix" : "matrices",
+        weight_format_name(float_format_ == WeightFormat::kF32 ? float_format_ : WeightFormat::kBF16),
+        widened_name_, widened_why_);
+  }
 
  private:
-  struct Part {
-    std::int64_t first_row = 0;
-    Tensor weight, scale;
-  };
+  base::Result<Weight> matrix(const std::vector<std::pair<std::string, std::int64_t>>& parts,
+                              std::int64_t columns, WeightFormat float_format) {
+    std::vector<checkpoint::StoredLinear> found;
+    for (const auto& [name, rows] : parts) {
+      ASSIGN_OR_RETURN(checkpoint::StoredLinear part, find_linear(checkpoint_, name, rows, columns));
+      found.push_back(std::move(part));
+    }
+    FusedLinear fused = fuse(found, float_format);
+    if (!fused.widened.empty() && widened_++ == 0) {
+      widened_name_ = parts.front().first;
+      widened_why_ = fused.widened;
+    }
+    fused.source.pairs = parts.size() == 2;  // gate and up
+    Weight weight = ops_.pack(fused.source);
+    for (const checkpoint::StoredLinear& part : found) part.release();
+    return weight;
+  }
 
   const Checkpoint& checkpoint_;
   kernels::Ops& ops_;
+  const WeightFormat float_format_;
   const std::function<void(double)>& progress_;
+  int widened_ = 0;  // matrices that could not stay as they were stored; the first and its reason
+  std::string widened_name_, widened_why_;
 };
 
-base::Result<DenseLayer> load_layer(Loader& loader, const DenseShape& shape, std::int64_t index,
-                                    WeightFormat format) {
+base::Result<DenseLayer> load_layer(Loader& loader, const DenseShape& shape, std::int64_t index) {
   const std::string prefix = fmt::format("model.layers.{}.", index);
   const auto name = [&prefix](const char* rest) { return prefix + rest; };
   DenseLayer layer;
@@ -100,14 +113,13 @@ base::Result<DenseLayer> load_layer(Loader& loader, const DenseShape& shape, std
   ASSIGN_OR_RETURN(layer.qkv, loader.matrix({{name("self_attn.q_proj"), shape.q_size()},
                                              {name("self_attn.k_proj"), shape.kv_size()},
                                              {name("self_attn.v_proj"), shape.kv_size()}},
-                                            shape.hidden_size, format));
-  ASSIGN_OR_RETURN(layer.o,
-                   loader.matrix({{name("self_attn.o_proj"), shape.hidden_size}}, shape.q_size(), format));
+                                            shape.hidden_size));
+  ASSIGN_OR_RETURN(layer.o, loader.matrix({{name("self_attn.o_proj"), shape.hidden_size}}, shape.q_size()));
   ASSIGN_OR_RETURN(layer.gate_up, loader.matrix({{name("mlp.gate_proj"), shape.intermediate_size},
                                                  {name("mlp.up_proj"), shape.intermediate_size}},
-                                                shape.hidden_size, format));
-  ASSIGN_OR_RETURN(layer.down, loader.matrix({{name("mlp.down_proj"), shape.hidden_size}},
-                                             shape.intermediate_size, format));
+                                                shape.hidden_size));
+  ASSIGN_OR_RETURN(layer.down,
+                   loader.matrix({{name("mlp.down_proj"), shape.hidden_size}}, shape.intermediate_size));
   return layer;
 }
 
@@ -130,32 +142,51 @@ DenseShape shape_of(const checkpoint::Config& config) {
 }
 
 WeightFormats weight_formats(const checkpoint::Config& config, WeightFormat float_format) {
-  const bool int8 = config.quantization.method == checkpoint::QuantMethod::kInt8PerChannel;
-  return {.linear = int8 ? WeightFormat::kInt8 : float_format,
-          .embedding = int8 && config.quantization.embedding ? WeightFormat::kInt8 : float_format};
+  const checkpoint::Quantization& quantization = config.quantization;
+  const WeightFormat widened = float_format == WeightFormat::kF32 ? float_format : WeightFormat::kBF16;
+  WeightFormats formats{.linear = float_format, .embedding = table_format(float_format)};
+  if (quantization.embedding) formats.embedding = WeightFormat::kInt8;
+  switch (quantization.method) {
+    case checkpoint::QuantMethod::kNone:
+      if (float_format == WeightFormat::kInt4) formats.group_size = kRoundedGroup;
+      return formats;
+    case checkpoint::QuantMethod::kInt8PerChannel:
+      formats.linear = WeightFormat::kInt8;
+      return formats;
+    case checkpoint::QuantMethod::kFp8:
+      formats.linear = WeightFormat::kFp8;
+      return formats;
+    case checkpoint::QuantMethod::kGptq:
+    case checkpoint::QuantMethod::kAwq:
+    case checkpoint::QuantMethod::kPackedIntegers:
+      break;
+  }
+  formats.group_size = quantization.group_size;
+  formats.linear = quantization.bits == 4 ? WeightFormat::kInt4 : WeightFormat::kInt8;
+  if (quantization.group_size % 32 != 0) formats.linear = widened;
+  return formats;
 }
 
 base::Result<DenseWeights> load_dense(const Checkpoint& checkpoint, kernels::Ops& ops,
                                       WeightFormat float_format,
                                       const std::function<void(double)>& progress) {
   const checkpoint::Config& config = checkpoint.config();
-  const WeightFormats formats = weight_formats(config, float_format);
-  Loader loader(checkpoint, ops, progress);
+  Loader loader(checkpoint, ops, float_format, progress);
   DenseWeights weights;
   weights.shape = shape_of(config);
   const DenseShape& shape = weights.shape;
   ASSIGN_OR_RETURN(weights.final_norm, loader.vector("model.norm.weight", shape.hidden_size));
-  ASSIGN_OR_RETURN(weights.embedding, loader.matrix({{"model.embed_tokens", shape.vocab_size}},
-                                                    shape.hidden_size, formats.embedding));
+  ASSIGN_OR_RETURN(weights.embedding,
+                   loader.table("model.embed_tokens", shape.vocab_size, shape.hidden_size));
   if (!shape.tied_embeddings) {
-    ASSIGN_OR_RETURN(weights.lm_head,
-                     loader.matrix({{"lm_head", shape.vocab_size}}, shape.hidden_size, formats.embedding));
+    ASSIGN_OR_RETURN(weights.lm_head, loader.table("lm_head", shape.vocab_size, shape.hidden_size));
   }
   for (std::int64_t i = 0; i < shape.num_layers; ++i) {
-    ASSIGN_OR_RETURN(DenseLayer layer, load_layer(loader, shape, i, formats.linear));
+    ASSIGN_OR_RETURN(DenseLayer layer, load_layer(loader, shape, i));
     weights.layers.push_back(std::move(layer));
     loader.report(static_cast<double>(i + 1) / static_cast<double>(shape.num_layers));
   }
+  weights.formats = describe(weights, loader.widened());
   return weights;
 }
 
@@ -189,129 +220,6 @@ std::size_t estimate_weight_bytes(const DenseShape& shape, WeightFormats formats
   return shape.num_layers * layer +
          tables * matrix(shape.vocab_size, shape.hidden_size, formats.embedding, 0) +
          shape.hidden_size * sizeof(float);
-}
-
-namespace {
-
-// A cheap generator with the spread of a uniform variable on [-sqrt(3), sqrt(3)] * deviation.
-WeightSource random_source(std::int64_t out, std::int64_t in, WeightFormat format, std::int64_t group_size,
-                           std::uint64_t seed) {
-  const auto next = [](std::uint64_t& state) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<std::int32_t>(state >> 32);
-  };
-  WeightSource source;
-  source.out_features = out;
-  source.in_features = in;
-  source.format = format;
-  source.group_size = group_size;
-  const float scale = std::sqrt(3.0f / static_cast<float>(in)) / 2147483648.0f;
-  source.row_f32 = [=](std::int64_t row, float* values) {
-    std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
-    for (std::int64_t i = 0; i < in; ++i) values[i] = static_cast<float>(next(state)) * scale;
-  };
-  source.row_quantized = [=, groups = source.groups()](std::int64_t row,
-                                                       const kernels::QuantizedRow& quantized) {
-    std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
-    const bool int4 = format == WeightFormat::kInt4;
-    const std::int32_t step = int4 ? 306783379 : 16909321;  // 2^31 / 7, 2^31 / 127
-    for (std::int64_t i = 0; i < in; ++i)
-      quantized.values[i] = static_cast<std::int8_t>(next(state) / step + kernels::symmetric_zero(format));
-    // Ten bits of fraction, as the FP16 scales of files.
-    const float file_scale =
-        std::bit_cast<float>(std::bit_cast<std::uint32_t>(scale * static_cast<float>(step)) & ~0x1fffu);
-    std::fill_n(quantized.scales, groups, file_scale);
-  };
-  source.row_fp8 = [=](std::int64_t row, std::uint8_t* values, float* row_scale) {
-    std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
-    for (std::int64_t i = 0; i < in; ++i)
-      values[i] = tensor::float_to_float8_e4m3(static_cast<float>(next(state)) * (448.0f / 2147483648.0f));
-    *row_scale = scale * (2147483648.0f / 448.0f);
-  };
-  return source;
-}
-
-tensor::Buffer ones(std::int64_t size, kernels::Ops& ops) {
-  tensor::Buffer buffer(tensor::MemoryTag::kWeights, size * sizeof(float));
-  std::fill_n(buffer.as<float>(), size, 1.0f);
-  return ops.place(std::move(buffer));
-}
-
-}  // namespace
-
-DenseWeights random_dense(const DenseShape& shape, WeightFormats formats, kernels::Ops& ops) {
-  std::uint64_t seed = 1;
-  const auto linear = [&](std::int64_t out, std::int64_t in, bool pairs = false) {
-    WeightSource source = random_source(out, in, formats.linear, formats.group_size, seed++);
-    source.pairs = pairs;
-    return ops.pack(source);
-  };
-  const auto table = [&] {
-    return ops.pack(
-        random_source(shape.vocab_size, shape.hidden_size, formats.embedding, /*group_size=*/0, seed++));
-  };
-  DenseWeights weights;
-  weights.shape = shape;
-  weights.embedding = table();
-  weights.final_norm = ones(shape.hidden_size, ops);
-  if (!shape.tied_embeddings) weights.lm_head = table();
-  for (std::int64_t i = 0; i < shape.num_layers; ++i) {
-    DenseLayer layer;
-    layer.input_norm = ones(shape.hidden_size, ops);
-    layer.mlp_norm = ones(shape.hidden_size, ops);
-    if (shape.use_qk_norm) {
-      layer.q_norm = ones(shape.head_dim, ops);
-      layer.k_norm = ones(shape.head_dim, ops);
-    }
-    layer.qkv = linear(shape.q_size() + 2 * shape.kv_size(), shape.hidden_size);
-    layer.o = linear(shape.hidden_size, shape.q_size());
-    layer.gate_up = linear(2 * shape.intermediate_size, shape.hidden_size, /*pairs=*/true);
-    layer.down = linear(shape.hidden_size, shape.intermediate_size);
-    weights.layers.push_back(std::move(layer));
-  }
-  return weights;
-}
-
-base::Result<DenseShape> named_shape(const std::string& name) {
-  DenseShape shape;
-  shape.head_dim = 128;
-  shape.num_layers = 32;
-  shape.rope_base = 11158839.925;
-  if (name == "1.8b") {
-    shape.vocab_size = 120818;
-    shape.hidden_size = 2048;
-    shape.intermediate_size = 6144;
-    shape.num_heads = 16;
-    shape.num_kv_heads = 4;
-  } else if (name == "7b") {
-    shape.vocab_size = 128167;
-    shape.hidden_size = 4096;
-    shape.intermediate_size = 14336;
-    shape.num_heads = 32;
-    shape.num_kv_heads = 8;
-  } else {
-    return base::invalid("no shape is called \"{}\"; there are 1.8b and 7b", name);
-  }
-  return shape;
-}
-
-base::Result<WeightFormats> named_formats(const std::string& linear, const std::string& head) {
-  constexpr WeightFormat kAll[] = {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kInt8,
-                                   WeightFormat::kInt4, WeightFormat::kFp8};
-  const auto find = [&](const std::string& name) -> base::Result<WeightFormat> {
-    for (const WeightFormat format : kAll)
-      if (kernels::weight_format_name(format) == name) return format;
-    return base::invalid("no weight format is called \"{}\"", name);
-  };
-  WeightFormats formats{};
-  ASSIGN_OR_RETURN(formats.linear, find(linear));
-  const bool integers = formats.linear == WeightFormat::kInt8 || formats.linear == WeightFormat::kInt4;
-  formats.embedding = integers ? WeightFormat::kInt8 : WeightFormat::kBF16;
-  if (!head.empty()) {
-    ASSIGN_OR_RETURN(formats.embedding, find(head));
-  }
-  if (formats.linear == WeightFormat::kInt4) formats.group_size = 128;
-  return formats;
 }
 
 }  // namespace pagoda::model

@@ -13,8 +13,9 @@ namespace pagoda::model {
 DenseShape shape_of(const checkpoint::Config& config);
 
 // Reads and packs every tensor; what was read is released from the page cache's share of our memory at once.
-// Float checkpoints are stored as `float_format`; INT8 ones as they are. `progress` (may be empty) is called
-// with the share done, on the calling thread.
+// Matrices in floats are stored as `float_format`: kF32, kBF16, or rounded to nearest while they are packed:
+// kInt8, kFp8, kInt4 (fused_linear.h; embedding and head are INT8 then). Quantised ones stay as they are.
+// `progress` (may be empty) is called with the share done, on the calling thread.
 base::Result<DenseWeights> load_dense(const checkpoint::Checkpoint& checkpoint, kernels::Ops& ops,
                                       kernels::WeightFormat float_format,
                                       const std::function<void(double)>& progress);

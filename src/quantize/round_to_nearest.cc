@@ -1,26 +1,22 @@
 #include "quantize/round_to_nearest.h"
 
 #include <algorithm>
-#include <boost/json.hpp>
 #include <cmath>
 #include <cstring>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <vector>
+
+#include "quantize/model_directory.h"
 
 namespace pagoda::quantize {
 namespace {
 
 namespace fs = std::filesystem;
-namespace json = boost::json;
 using checkpoint::Checkpoint;
 using checkpoint::Tensor;
 using checkpoint::TensorToWrite;
 using tensor::DType;
-
-constexpr std::size_t kMaxTokenizerBytes = std::size_t{256} << 20;
-constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 struct Errors {
   double squared_error = 0, squared_weight = 0;
@@ -49,51 +45,6 @@ base::Status check_finite(const std::vector<float>& row, const Tensor& tensor) {
   return {};
 }
 
-base::Status write_text(const fs::path& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) return base::error(base::Code::kInternal, "cannot write {}", path.string());
-  return {};
-}
-
-// config.json as it was, with the note how the weights are stored.
-base::Status write_config(const std::string& from, const fs::path& to) {
-  ASSIGN_OR_RETURN(const std::string text, base::read_file(from, kMaxConfigBytes));
-  boost::system::error_code error;
-  json::value config = json::parse(text, error);
-  if (error || !config.is_object()) return base::data_loss("{} is not a JSON object", from);
-  config.as_object()["quantization_config"] = {
-      {"quant_method", "pagoda-int8"}, {"bits", 8}, {"scheme", "per_channel_symmetric"}, {"embedding", true}};
-  return write_text(to, json::serialize(config) + "\n");
-}
-
-// A tokenizer as it is published is half white space, which nobody reads.
-base::Status write_compact(const fs::path& from, const fs::path& to) {
-  ASSIGN_OR_RETURN(const std::string text, base::read_file(from.string(), kMaxTokenizerBytes));
-  boost::system::error_code error;
-  const json::value tokenizer = json::parse(text, error);
-  if (error) return base::data_loss("{} is not JSON: {}", from.string(), error.message());
-  return write_text(to, json::serialize(tokenizer) + "\n");
-}
-
-base::Status copy_small_files(const fs::path& from, const fs::path& to) {
-  if (fs::exists(from / "tokenizer.json"))
-    RETURN_IF_ERROR(write_compact(from / "tokenizer.json", to / "tokenizer.json"));
-  for (const char* name : {"tokenizer_config.json", "generation_config.json", "chat_template.jinja",
-                           "special_tokens_map.json"}) {
-    std::error_code error;
-    if (!fs::exists(from / name)) continue;
-    fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);
-    // A read-only source is no reason for a copy that cannot be deleted.
-    if (!error) fs::permissions(to / name, fs::perms::owner_write, fs::perm_options::add, error);
-    if (error)
-      return base::error(base::Code::kInternal, "cannot copy {} to {}: {}", name, to.string(),
-                         error.message());
-  }
-  return {};
-}
-
 }  // namespace
 
 base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& out,
@@ -101,11 +52,7 @@ base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& 
   if (source.config().quantization.method != checkpoint::QuantMethod::kNone)
     return base::invalid("{} is quantised already", source.directory());
   RETURN_IF_ERROR(checkpoint::check_tensors(source));
-  std::error_code error;
-  fs::create_directories(out, error);
-  if (error) return base::invalid("cannot create {}: {}", out, error.message());
-  for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
-    if (fs::exists(fs::path(out) / name)) return base::invalid("{} holds a model already ({})", out, name);
+  RETURN_IF_ERROR(prepare_directory(out));
 
   Report report;
   Errors errors;
@@ -145,8 +92,12 @@ base::Result<Report> quantize_int8(const Checkpoint& source, const std::string& 
   const fs::path directory(out);
   RETURN_IF_ERROR(
       checkpoint::write_safetensors((directory / "model.safetensors").string(), tensors, {{"format", "pt"}}));
-  RETURN_IF_ERROR(copy_small_files(source.directory(), directory));
-  RETURN_IF_ERROR(write_config(source.directory() + "/config.json", directory / "config.json"));
+  RETURN_IF_ERROR(copy_small_files(source.directory(), out));
+  RETURN_IF_ERROR(write_config(source.directory(), out,
+                               {{"quant_method", "pagoda-int8"},
+                                {"bits", 8},
+                                {"scheme", "per_channel_symmetric"},
+                                {"embedding", true}}));
   return report;
 }
 

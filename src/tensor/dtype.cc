@@ -31,6 +31,21 @@ base::Result<DType> dtype_from_name(std::string_view name) {
   return base::invalid("unknown dtype \"{}\"", name);
 }
 
+std::uint16_t float_to_half(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return sign | 0x7e00u;
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // 65520 and more
+  if (magnitude < 0x38800000u) {                        // below 2^-14: multiples of 2^-24
+    // Adding 1/2 leaves the wanted bits lowest in the sum, rounded to nearest even.
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return sign | static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(sum) - 0x3f000000u);
+  }
+  const std::uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
+  return sign | static_cast<std::uint16_t>((rounded - (112u << 23)) >> 13);
+}
+
 float half_to_float(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   const std::uint32_t exponent = (bits >> 10) & 0x1fu;
@@ -56,6 +71,7 @@ std::uint8_t float_to_float8_e4m3(float value) {
   if (std::isnan(value)) return sign | 0x7f;
   const float magnitude = std::min(std::fabs(value), 448.0f);
   int exponent = 0;
+  if (magnitude == 0) return sign;              // whose exponent frexp says is 0
   std::frexp(magnitude, &exponent);             // magnitude in [2^(e - 1), 2^e)
   const int unit = std::max(exponent - 4, -9);  // of the last fraction bit; subnormals below 2^-6
   const auto steps = static_cast<int>(std::nearbyint(std::ldexp(magnitude, -unit)));  // at most 16

@@ -34,6 +34,8 @@ inline BFloat16 to_bfloat16(float value) {
 }
 
 float half_to_float(std::uint16_t bits);
+// Rounds to nearest even, beyond 65504 to infinity; NaN stays NaN.
+std::uint16_t float_to_half(float value);
 
 // e4m3 without infinities: 0x7f and 0xff are NaN, the largest value is 448.
 float float8_e4m3_to_float(std::uint8_t bits);

@@ -187,14 +187,98 @@ TEST(CheckpointConfig, Quantization) {
   EXPECT_EQ(config.quantization.method, QuantMethod::kInt8PerChannel);
   EXPECT_TRUE(config.quantization.embedding);
   EXPECT_EQ(accept(R"("quantization_config": null)").quantization.method, QuantMethod::kNone);
-  for (const std::string method : {"compressed-tensors", "fp8", "gptq", "awq"})
-    refuse(R"("quantization_config": {"quant_method": ")" + method + "\"}", Code::kUnimplemented,
-           "\"" + method + "\"");
   refuse(R"("quantization_config": {})", Code::kDataLoss, "quantization_config.quant_method is missing");
   refuse(R"("quantization_config": {"quant_method": "pagoda-int8", "bits": 4})", Code::kDataLoss,
          "bits is 4");
   refuse(R"("quantization_config": {"quant_method": "pagoda-int8", "bits": 8, "scheme": "x"})",
          Code::kUnimplemented, "scheme is \"x\"");
+}
+
+Quantization quantization(const std::string& members) {
+  return accept(R"("quantization_config": {)" + members + "}").quantization;
+}
+
+TEST(CheckpointConfig, QuantizationOfOthers) {
+  Quantization q =
+      quantization(R"("quant_method": "gptq", "bits": 4, "group_size": 128, "sym": true, "desc_act": true)");
+  EXPECT_EQ(q.method, QuantMethod::kGptq);
+  EXPECT_EQ(q.bits, 4);
+  EXPECT_EQ(q.group_size, 128);
+  EXPECT_TRUE(q.zeros_minus_one);
+  EXPECT_FALSE(q.embedding);
+  q = quantization(R"("quant_method": "gptq", "bits": 8, "group_size": -1, "checkpoint_format": "gptq_v2")");
+  EXPECT_EQ(q.bits, 8);
+  EXPECT_EQ(q.group_size, 0);
+  EXPECT_FALSE(q.zeros_minus_one);
+  // Others have no such key, and it says nothing where they do.
+  EXPECT_FALSE(
+      quantization(R"("quant_method": "gptq", "bits": 4, "group_size": 64, "embedding": true)").embedding);
+  q = quantization(R"("quant_method": "pagoda-gptq", "bits": 4, "group_size": 64, "embedding": true)");
+  EXPECT_EQ(q.method, QuantMethod::kGptq);
+  EXPECT_TRUE(q.embedding);
+  q = quantization(
+      R"("quant_method": "awq", "bits": 4, "group_size": 128, "version": "GEMM", "zero_point": true)");
+  EXPECT_EQ(q.method, QuantMethod::kAwq);
+  q = quantization(R"("quant_method": "awq", "w_bit": 4, "q_group_size": 64)");
+  EXPECT_EQ(q.group_size, 64);
+  q = quantization(R"("quant_method": "fp8", "activation_scheme": "static", "ignored_layers": ["lm_head"])");
+  EXPECT_EQ(q.method, QuantMethod::kFp8);
+  const auto compressed = [](const std::string& format, const std::string& weights) {
+    return R"("quant_method": "compressed-tensors", "format": ")" + format +
+           R"(", "config_groups": {"group_0": {"targets": ["Linear"], "weights": {)" + weights + "}}}";
+  };
+  q = quantization(compressed("naive-quantized", R"("num_bits": 8, "type": "float", "strategy": "tensor")"));
+  EXPECT_EQ(q.method, QuantMethod::kFp8);
+  q = quantization(compressed("int-quantized", R"("num_bits": 8, "type": "int", "strategy": "channel")"));
+  EXPECT_EQ(q.method, QuantMethod::kPackedIntegers);
+  EXPECT_FALSE(q.packed);
+  q = quantization(
+      compressed("pack-quantized", R"("num_bits": 4, "type": "int", "strategy": "group", "group_size": 64,
+                                                   "symmetric": false)"));
+  EXPECT_TRUE(q.packed);
+  EXPECT_FALSE(q.symmetric);
+  EXPECT_EQ(q.group_size, 64);
+}
+
+TEST(CheckpointConfig, RefusesQuantizationOfOthers) {
+  const auto bad = [](const std::string& members, Code code, const std::string& why) {
+    refuse(R"("quantization_config": {)" + members + "}", code, why);
+  };
+  const std::string gptq = R"("quant_method": "gptq", )", awq = R"("quant_method": "awq", )";
+  bad(R"("quant_method": "bitsandbytes")", Code::kUnimplemented, "quant_method is \"bitsandbytes\"");
+  bad(R"("quant_method": "gptq")", Code::kDataLoss, "quantization_config.bits is missing");
+  bad(gptq + R"("bits": 3)", Code::kUnimplemented, "bits is 3; supported: 4 and 8");
+  bad(gptq + R"("bits": "4")", Code::kDataLoss, "bits is not an integer");
+  bad(gptq + R"("bits": 4)", Code::kDataLoss, "group_size is missing");
+  bad(gptq + R"("bits": 4, "group_size": 0)", Code::kDataLoss, "group_size is 0, expected -1 or 1 to");
+  bad(gptq + R"("bits": 4, "group_size": -2)", Code::kDataLoss, "group_size is -2");
+  bad(gptq + R"("bits": 4, "group_size": 128, "sym": 1)", Code::kDataLoss, "sym is not true or false");
+  bad(gptq + R"("bits": 4, "group_size": 128, "checkpoint_format": "marlin")", Code::kUnimplemented,
+      "checkpoint_format is \"marlin\"; supported: gptq and gptq_v2");
+  bad(gptq + R"("bits": 4, "group_size": 128, "is_marlin_format": true)", Code::kUnimplemented,
+      "is_marlin_format");
+  bad(awq + R"("bits": 8, "group_size": 128)", Code::kUnimplemented, "bits is 8; supported: 4");
+  bad(awq + R"("bits": 4, "group_size": 128, "version": "gemv")", Code::kUnimplemented,
+      "version is \"gemv\"");
+  bad(awq + R"("bits": 4, "group_size": 128, "zero_point": false)", Code::kUnimplemented, "zero_point");
+  bad(R"("quant_method": "fp8", "weight_block_size": [128, 128])", Code::kUnimplemented,
+      "weight_block_size is set");
+  bad(R"("quant_method": "fp8", "activation_scheme": "x")", Code::kUnimplemented,
+      "activation_scheme is \"x\"");
+  const std::string compressed = R"("quant_method": "compressed-tensors", )";
+  bad(R"("quant_method": "compressed-tensors")", Code::kDataLoss, "config_groups is missing");
+  bad(compressed + R"("format": "marlin-24")", Code::kUnimplemented, "format is \"marlin-24\"");
+  bad(compressed + R"("config_groups": {})", Code::kUnimplemented, "config_groups has 0 members");
+  bad(compressed + R"("config_groups": {"a": {}})", Code::kDataLoss, "config_groups.a.weights is missing");
+  bad(compressed + R"("config_groups": {"a": 7})", Code::kDataLoss, "config_groups.a is not an object");
+  const auto weights = [&](const std::string& members) {
+    return compressed + R"("format": "naive-quantized", "config_groups": {"a": {"weights": {)" + members +
+           "}}}";
+  };
+  bad(weights(R"("num_bits": 4, "type": "float")"), Code::kUnimplemented, "num_bits is 4 for floats");
+  bad(weights(R"("num_bits": 8, "type": "float", "strategy": "block")"), Code::kUnimplemented,
+      "strategy is \"block\"");
+  bad(weights(R"("num_bits": 4, "type": "int", "strategy": "channel")"), Code::kUnimplemented, "format is");
 }
 
 TEST(CheckpointConfig, RefusesBadSizes) {

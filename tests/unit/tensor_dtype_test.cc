@@ -117,5 +117,28 @@ TEST(Half, Specials) {
     EXPECT_TRUE(std::isnan(half_to_float(nan)));
 }
 
+TEST(DType, ZeroIsZeroInFloat8) {
+  EXPECT_EQ(float_to_float8_e4m3(0.0f), 0);
+  EXPECT_EQ(float_to_float8_e4m3(-0.0f), 0x80);
+}
+
+TEST(DType, HalvesRoundTripAndRoundToNearestEven) {
+  for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    const float value = half_to_float(static_cast<std::uint16_t>(bits));
+    if (value == value) {
+      ASSERT_EQ(float_to_half(value), bits);
+    } else {
+      ASSERT_TRUE((float_to_half(value) & 0x7fffu) > 0x7c00u) << bits;
+    }
+  }
+  EXPECT_EQ(float_to_half(1.0f + 0x1p-11f), 0x3c00);             // a tie: to even
+  EXPECT_EQ(float_to_half(1.0f + 0x3p-11f), 0x3c02);             // a tie: to even
+  EXPECT_EQ(float_to_half(1.0f + 0x1p-11f + 0x1p-20f), 0x3c01);  // above it
+  EXPECT_EQ(float_to_half(65519.0f), 0x7bff);
+  EXPECT_EQ(float_to_half(65520.0f), 0x7c00);
+  EXPECT_EQ(float_to_half(0x1p-25f), 0);
+  EXPECT_EQ(float_to_half(0x1.8p-25f), 1);
+}
+
 }  // namespace
 }  // namespace pagoda::tensor

@@ -24,6 +24,7 @@ class ReferenceOps final : public Ops {
     weight.format = source.format;
     weight.out_features = source.out_features;
     weight.in_features = source.in_features;
+    weight.group_size = source.group_size;
     weight.data =
         tensor::Buffer(tensor::MemoryTag::kWeights, source.out_features * source.in_features * sizeof(float));
     for (std::int64_t row = 0; row < source.out_features; ++row)
