@@ -66,7 +66,7 @@ void LayerPass::make_chunks() {
     // The last token of the prompt is where the answer's first is made.
     for (std::size_t i = 0; i < text.tokens.size(); ++i)
       weights_.push_back(i + 1 < text.answer ? kPromptWeight : 1);
-    if (chunks_.empty() || chunks_.back().rows + length > kChunkRows) chunks_.push_back({.first = tokens_});
+    if (chunks_.empty() || chunks_.back().rows + length > kChunkRows) chunks_.emplace_back().first = tokens_;
     Chunk& chunk = chunks_.back();
     chunk.slices.push_back({.first_row = static_cast<std::int32_t>(chunk.rows),
                             .num_queries = static_cast<std::int32_t>(length),

@@ -81,9 +81,9 @@ std::vector<Finding> find_in_folders(const std::vector<std::string>& folders, co
   return findings;
 }
 
-TEST(Tree, TrackedFilesStayUnder46MiB) {
+TEST(Tree, TrackedFilesStayUnder48MiB) {
   // Most of it is models/nano. What is cloned by everybody has to stay small.
-  constexpr std::uintmax_t kMaxBytes = 46ull << 20;
+  constexpr std::uintmax_t kMaxBytes = 48ull << 20;
   const std::vector<std::string> paths = tracked_files();
   if (paths.empty()) GTEST_SKIP() << "git tracks nothing in " << source_tree::root();
   std::uintmax_t bytes = 0, largest = 0;
