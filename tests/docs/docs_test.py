@@ -86,7 +86,7 @@ class Flags(unittest.TestCase):
         return set(re.findall(r"^ +(?:-\w,)?(--[a-z][a-z-]*)", text, re.M)) - {"--help"}
 
     def test_serve(self):
-        shared = self.documented("flags.md", "The engine's: serve, translate")
+        shared = self.documented("flags.md", "The engine's: serve, translate, eval")
         pulling = self.documented("pulling.md", "Flags") - {"--connections", "--all", "--dry-run"}
         own = self.documented("flags.md", "pagoda serve")
         self.assertEqual(own | shared | pulling, self.helped("serve"))

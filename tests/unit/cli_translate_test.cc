@@ -219,19 +219,24 @@ TEST_F(CliTest, InspectFindsWhatIsCutOff) {
 TEST_F(CliTest, Quantize) {
   const std::string source = PAGODA_SOURCE_DIR "/tests/data/models/hy-1.8b-like";
   const std::string out = (directory_ / "int8").string();
-  const Outcome outcome = run({"quantize", source, out});
+  const auto to_int8 = [&](const std::string& from, const std::string& to) {
+    return run({"quantize", from, to, "--method", "rtn", "--bits", "8"});
+  };
+  const Outcome outcome = to_int8(source, out);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("relative error 0.0"));
   EXPECT_EQ(run({"inspect", out}).code, 0);
-  expect_refused(run({"quantize", source, out}), {out, "model already"});
-  expect_refused(run({"quantize", out, out + "2"}), {out, "quantised already"});
-  expect_refused(run({"quantize", "missing", out + "2"}), {"missing"});
-  expect_refused(run({"quantize", source, put("file", "x")}), {"file"});
-  for (const auto& wrong : std::vector<std::vector<std::string>>{{"--bits", "4"}, {"--method", "awq"}}) {
+  expect_refused(to_int8(source, out), {out, "model already"});
+  expect_refused(to_int8(out, out + "2"), {out, "quantised already"});
+  expect_refused(to_int8("missing", out + "2"), {"missing"});
+  expect_refused(to_int8(source, put("file", "x")), {"file"});
+  for (const auto& wrong : std::vector<std::vector<std::string>>{{"--bits", "5"}, {"--method", "magic"}}) {
     const Outcome refused = run({"quantize", source, out + "2", wrong[0], wrong[1]});
     EXPECT_NE(refused.code, 0);
     EXPECT_THAT(refused.err, HasSubstr(wrong[0]));
   }
+  // The default, GPTQ, calibrates on text.
+  expect_refused(run({"quantize", source, out + "2"}), {"tokenizer.json"});
   EXPECT_FALSE(fs::exists(out + "2"));
 }
 
