@@ -27,12 +27,12 @@ std::size_t resident_bytes() {
 }  // namespace
 
 base::Status run_bench_memory(execute::Runner& runner, bool json) {
-  if (runner.ops().memory_budget_bytes() > 0)
+  if (runner.ops().on_device())
     return base::invalid("--memory measures the memory of the host, so it needs --device cpu");
   run_longest_prompt(runner);
   ::malloc_trim(0);  // what loading has freed
   const execute::MemoryPlan& plan = runner.memory();
-  const std::size_t planned = plan.weights_bytes + plan.activations_bytes + plan.kv_cache_bytes;
+  const std::size_t planned = plan.total_bytes();
   const std::size_t resident = resident_bytes();
   std::size_t tagged = 0;
   boost::json::object tags;

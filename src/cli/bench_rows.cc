@@ -69,9 +69,7 @@ void account(const execute::Runner& runner, double batch, double tokens, double 
       static_cast<double>(runner.memory().kv_block_bytes) / runner.memory().kv_block_size;
   row.bytes = static_cast<double>(runner.weights().bytes_read_per_step()) +
               batch * (context + tokens) * kv_token_bytes;
-  const double layer_weights =
-      static_cast<double>(shape.hidden_size) *
-      static_cast<double>(2 * shape.q_size() + 2 * shape.kv_size() + 3 * shape.intermediate_size);
+  const auto layer_weights = static_cast<double>(shape.layer_weights());
   const double attention = 4.0 * static_cast<double>(shape.q_size()) * tokens * (context + (tokens + 1) / 2);
   row.operations = batch * static_cast<double>(shape.num_layers) * (2 * tokens * layer_weights + attention) +
                    2 * outputs * static_cast<double>(shape.vocab_size * shape.hidden_size);
@@ -80,7 +78,7 @@ void account(const execute::Runner& runner, double batch, double tokens, double 
 // Seconds of `count` whole prompts.
 double time_prompts(execute::Runner& runner, std::int32_t count, std::int32_t tokens) {
   // A warm-up; on a GPU the same work, since the library chooses its kernels by shape.
-  const bool gpu = runner.ops().memory_budget_bytes() > 0;
+  const bool gpu = runner.ops().on_device();
   BenchBatch(runner, count, tokens).advance(0, count, gpu ? tokens : std::min(tokens, 32));
   BenchBatch prompts(runner, count, tokens);
   const double start = now();
@@ -96,7 +94,7 @@ double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t
   if (prompt == 0) BenchBatch(runner, 1, 1).advance(0, 1, 1);  // warm-up
   sequences.move_on(prompt);
   // On a GPU the first step of a batch is recorded.
-  const std::int32_t unmeasured = runner.ops().memory_budget_bytes() > 0 ? std::min(2, tokens - 1) : 0;
+  const std::int32_t unmeasured = runner.ops().on_device() ? std::min(2, tokens - 1) : 0;
   double start = now();
   for (std::int32_t i = 0; i < tokens; ++i) {
     if (i == unmeasured) start = now();
@@ -152,7 +150,7 @@ BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t 
   BenchRow row;
   row.test = test.name;
   row.batch = batch;
-  const bool gpu = runner.ops().memory_budget_bytes() > 0;
+  const bool gpu = runner.ops().on_device();
   const std::int32_t prompt = batch > 1 || gpu ? kBenchPromptTokens : 0;
   const double read_before = limits.read_bytes_per_second();
   const double seconds = test.prompt ? time_prompts(runner, test.prompts, test.tokens)

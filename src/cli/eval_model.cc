@@ -25,11 +25,6 @@ constexpr std::int32_t kPromptTokens = 256;
 // none under 16.
 constexpr std::int32_t kSmallBlocks = 8;
 
-base::Result<bool> computes_on_gpu(const kernels::DeviceOptions& options) {
-  ASSIGN_OR_RETURN(const auto ops, kernels::make_ops(options));
-  return dynamic_cast<const kernels::CudaBackend*>(ops.get()) != nullptr;
-}
-
 // Decides what the flags leave open: room for the longest line and no more, so that memory_bytes says what
 // the test needs.
 void fit_to(const std::vector<evaluate::Direction>& directions, const EvalModelOptions& eval, bool gpu,
@@ -47,7 +42,8 @@ void fit_to(const std::vector<evaluate::Direction>& directions, const EvalModelO
         std::min({kPromptTokens + 2 * source + answer, max_positions, std::int64_t{8192}}));
   }
   if (!eval.block_size_given && !gpu) runner.block_size = kSmallBlocks;
-  const std::int64_t sequences = runner.max_num_seqs > 0 ? runner.max_num_seqs : gpu ? 256 : 64;
+  const std::int64_t sequences =
+      runner.max_num_seqs > 0 ? runner.max_num_seqs : execute::default_max_num_seqs(gpu);
   // A block size that the engine will refuse is not ours to divide by.
   if (runner.kv_cache_bytes == 0 && runner.block_size > 0)
     runner.num_kv_blocks = static_cast<std::int32_t>(std::clamp<std::int64_t>(
@@ -60,9 +56,7 @@ void fit_to(const std::vector<evaluate::Direction>& directions, const EvalModelO
 // Multiplications and additions of a forward pass over `tokens` tokens, `outputs` of which become logits. Of
 // attention over the few tokens of a sentence nothing is counted.
 double operations(const model::DenseShape& shape, std::int64_t tokens, std::int64_t outputs) {
-  const double layer = static_cast<double>(
-      shape.hidden_size * (2 * shape.q_size() + 2 * shape.kv_size() + 3 * shape.intermediate_size));
-  return 2 * static_cast<double>(tokens * shape.num_layers) * layer +
+  return 2 * static_cast<double>(tokens * shape.num_layers) * static_cast<double>(shape.layer_weights()) +
          2 * static_cast<double>(outputs) * static_cast<double>(shape.vocab_size * shape.hidden_size);
 }
 
@@ -117,7 +111,7 @@ base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
                                                const EvalModelOptions& options) {
   ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(spec.directory));
   ASSIGN_OR_RETURN(engine::LoadOptions load, load_options(spec.flags));
-  ASSIGN_OR_RETURN(const bool gpu, computes_on_gpu(load));
+  const bool gpu = kernels::chooses_gpu(load);
   fit_to(directions, options, gpu, checkpoint.config().max_position_embeddings, load);
   evaluate::AnswerOptions answers;
   answers.max_tokens = options.max_tokens;

@@ -28,12 +28,12 @@ std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 // Where the arrays of a batch lie in one piece of memory, the same on both sides. Depends on the counts
 // alone, so a graph finds its inputs where they were when it was recorded.
 struct InputLayout {
-  std::size_t rows, slices, outputs, tokens, positions, block_ids;
+  static constexpr std::size_t kRows = 0;  // how to sample, first of all
+  std::size_t slices, outputs, tokens, positions, block_ids;
 
   InputLayout(std::size_t num_tokens, std::size_t num_sequences) {
-    std::size_t at = 0;
+    std::size_t at = aligned(num_sequences * sizeof(SampleRow));
     const auto next = [&at](std::size_t bytes) { return std::exchange(at, at + aligned(bytes)); };
-    rows = next(num_sequences * sizeof(SampleRow));
     slices = next(num_sequences * sizeof(SequenceSlice));
     outputs = next(num_sequences * sizeof(std::int32_t));
     tokens = next(num_tokens * sizeof(std::int32_t));
@@ -153,7 +153,7 @@ class CudaExecutor final : public Executor {
       slices[i] = batch_.slices[i];
       slices[i].block_table = input<std::int32_t>(layout.block_ids) + batch_.first_block[i];
     }
-    auto* sample_rows = staged<SampleRow>(layout.rows);
+    auto* sample_rows = staged<SampleRow>(InputLayout::kRows);
     for (const StepSequence& sequence : sequences)
       if (sequence.part->samples) *sample_rows++ = sample_row(sequence);
     for (std::int32_t i = counts.sequences; i < padded; ++i) {
@@ -200,13 +200,12 @@ class CudaExecutor final : public Executor {
         {std::span<const SequenceSlice>(input<SequenceSlice>(layout.slices), counts.sequences),
          counts.decodes, counts.max_queries, counts.max_context},
         span(layout.outputs, counts.outputs)};
-    last_layout_rows_ = layout.rows;
     return model::forward(state_.ops, state_.weights, state_.rope, batch, state_.kv_cache, state_.workspace);
   }
 
   void sample(tensor::View logits, bool all_greedy) {
     if (logits.rows == 0) return;
-    cuda_.sample(logits, input<SampleRow>(last_layout_rows_), all_greedy, sampled_.as<std::int32_t>(),
+    cuda_.sample(logits, input<SampleRow>(InputLayout::kRows), all_greedy, sampled_.as<std::int32_t>(),
                  tokens_out_.as<std::int32_t>(), seen_.as<std::uint32_t>());
   }
 
@@ -261,16 +260,8 @@ class CudaExecutor final : public Executor {
   // For what the device's sampler does not do: logprobs, and draws from the whole vocabulary.
   std::vector<SampledToken> sample_on_host(std::span<const StepSequence> sequences,
                                            tensor::View device_logits) {
-    const tensor::View values = download(device_logits);
     slots_ = SequenceSlots(slots_.count());  // the device misses the tokens that are chosen here
-    std::vector<SampledToken> sampled(sequences.size());
-    std::int64_t row = 0;
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      if (!sequences[i].part->samples) continue;
-      sampled[i] = sampler_.sample({values.row(row++), static_cast<std::size_t>(values.cols)},
-                                   sequences[i].history, *sequences[i].sampling);
-    }
-    return sampled;
+    return sample_rows(sampler_, download(device_logits), sequences);
   }
 
   ModelState state_;
@@ -281,7 +272,6 @@ class CudaExecutor final : public Executor {
   Sampler sampler_;
   tensor::Buffer inputs_, staging_;
   tensor::Buffer sampled_, seen_, tokens_out_, tokens_back_, history_, history_staging_, host_logits_;
-  std::size_t last_layout_rows_ = 0;
   std::map<std::tuple<std::int32_t, std::int32_t, bool>, std::unique_ptr<kernels::CudaBackend::Graph>>
       graphs_;
 };

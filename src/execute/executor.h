@@ -38,6 +38,10 @@ class Executor {
   virtual tensor::View logits(std::span<const StepSequence> sequences) = 0;
 };
 
+// Samples on the host from logits [outputs, vocab] there, which are overwritten.
+std::vector<SampledToken> sample_rows(Sampler& sampler, tensor::View logits,
+                                      std::span<const StepSequence> sequences);
+
 std::unique_ptr<Executor> make_host_executor(const ModelState& state, const ExecutorLimits& limits);
 // `state.ops` must be a kernels::CudaBackend.
 std::unique_ptr<Executor> make_cuda_executor(const ModelState& state, const ExecutorLimits& limits);

@@ -21,15 +21,7 @@ class HostExecutor final : public Executor {
   }
 
   std::vector<SampledToken> step(std::span<const StepSequence> sequences) override {
-    const tensor::View values = logits(sequences);
-    std::vector<SampledToken> sampled(sequences.size());
-    std::int64_t row = 0;
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      if (!sequences[i].part->samples) continue;
-      sampled[i] = sampler_.sample({values.row(row++), static_cast<std::size_t>(values.cols)},
-                                   sequences[i].history, *sequences[i].sampling);
-    }
-    return sampled;
+    return sample_rows(sampler_, logits(sequences), sequences);
   }
 
  private:
@@ -39,6 +31,18 @@ class HostExecutor final : public Executor {
 };
 
 }  // namespace
+
+std::vector<SampledToken> sample_rows(Sampler& sampler, tensor::View logits,
+                                      std::span<const StepSequence> sequences) {
+  std::vector<SampledToken> sampled(sequences.size());
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    if (!sequences[i].part->samples) continue;
+    sampled[i] = sampler.sample({logits.row(row++), static_cast<std::size_t>(logits.cols)},
+                                sequences[i].history, *sequences[i].sampling);
+  }
+  return sampled;
+}
 
 std::unique_ptr<Executor> make_host_executor(const ModelState& state, const ExecutorLimits& limits) {
   return std::make_unique<HostExecutor>(state, limits);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "kernels/cuda/cuda_backend.h"
 #include "model/load_dense.h"
 
 namespace pagoda::execute {
@@ -29,8 +28,6 @@ ExecutorLimits executor_limits(const RunnerOptions& options, std::int32_t kv_blo
   return {options.max_num_batched_tokens, options.max_num_seqs, kv_blocks, options.max_model_len};
 }
 
-bool is_cuda(const kernels::Ops& ops) { return dynamic_cast<const kernels::CudaBackend*>(&ops) != nullptr; }
-
 base::Status check_options(const RunnerOptions& options) {
   if (options.block_size < 8 || options.block_size > 512 ||
       !std::has_single_bit(static_cast<unsigned>(options.block_size)))
@@ -48,8 +45,8 @@ base::Status check_options(const RunnerOptions& options) {
 base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t weights_bytes,
                                      std::int64_t max_positions, const kernels::Ops& ops,
                                      RunnerOptions& options) {
-  const bool cuda = is_cuda(ops);
-  if (options.max_num_seqs == 0) options.max_num_seqs = cuda ? 256 : 64;
+  const bool cuda = ops.on_device();
+  if (options.max_num_seqs == 0) options.max_num_seqs = default_max_num_seqs(cuda);
   if (options.max_num_batched_tokens == 0)
     options.max_num_batched_tokens = std::max(cuda ? 2048 : 512, options.max_num_seqs);
   RETURN_IF_ERROR(check_options(options));
@@ -150,7 +147,7 @@ Runner::Runner(std::unique_ptr<kernels::Ops> ops, const RunnerOptions& options, 
   // Shared blocks stand in several tables: a step may name more than there are.
   const std::int32_t blocks_each = (options.max_model_len + options.block_size - 1) / options.block_size;
   const ExecutorLimits executor = executor_limits(options, blocks_each * options.max_num_seqs);
-  executor_ = is_cuda(*ops_) ? make_cuda_executor(state, executor) : make_host_executor(state, executor);
+  executor_ = ops_->on_device() ? make_cuda_executor(state, executor) : make_host_executor(state, executor);
 }
 
 }  // namespace pagoda::execute

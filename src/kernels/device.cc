@@ -2,6 +2,10 @@
 
 namespace pagoda::kernels {
 
+bool chooses_gpu(const DeviceOptions& options) {
+  return options.device != "cpu" && find_cuda_device(options.cuda.device).ok();
+}
+
 base::Result<std::unique_ptr<Ops>> make_ops(const DeviceOptions& options) {
   if (options.device != "cpu") {
     CudaOptions cuda = options.cuda;

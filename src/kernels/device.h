@@ -16,6 +16,9 @@ struct DeviceOptions {
   CudaOptions cuda;
 };
 
+// Whether make_ops() will choose the GPU. Makes nothing.
+bool chooses_gpu(const DeviceOptions& options);
+
 // kFailedPrecondition with the reason if "cuda" was asked for and cannot be had; with "auto" the CPU serves
 // then.
 base::Result<std::unique_ptr<Ops>> make_ops(const DeviceOptions& options);

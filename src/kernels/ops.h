@@ -73,6 +73,8 @@ class Ops {
   virtual tensor::Buffer allocate(tensor::MemoryTag tag, std::size_t bytes) { return {tag, bytes}; }
   virtual tensor::Buffer place(tensor::Buffer host) { return host; }
   virtual Weight pack(const WeightSource& source) = 0;
+  // Whether views, weights and the KV cache lie on a device.
+  virtual bool on_device() const { return false; }
   // What may be planned with, of the memory that allocate() hands out; 0: ordinary host memory.
   virtual std::size_t memory_budget_bytes() const { return 0; }
   // kInvalidArgument if this backend cannot compute such heads or blocks.

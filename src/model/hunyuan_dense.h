@@ -29,6 +29,10 @@ struct DenseShape {
 
   std::int64_t q_size() const { return num_heads * head_dim; }
   std::int64_t kv_size() const { return num_kv_heads * head_dim; }
+  // Of the linear layers of one layer.
+  std::int64_t layer_weights() const {
+    return hidden_size * (2 * q_size() + 2 * kv_size() + 3 * intermediate_size);
+  }
 };
 
 struct DenseLayer {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cstring>
 #include <deque>
 #include <filesystem>
 
 #include "checkpoint/stored_linear.h"
+#include "kernels/round_to_nearest.h"
 #include "model/load_dense.h"
 #include "quantize/finished_layers.h"
 #include "quantize/model_directory.h"
@@ -87,7 +87,7 @@ base::Status embed(const Checkpoint& source, bool int8, LayerPass& pass) {
   const checkpoint::Config& config = source.config();
   ASSIGN_OR_RETURN(const StoredLinear table,
                    find_linear(source, "model.embed_tokens", config.vocab_size, config.hidden_size));
-  std::vector<float> row(config.hidden_size);
+  std::vector<std::int8_t> values(config.hidden_size);
   std::int64_t token = 0;
   for (const CalibrationText& text : pass.texts())
     for (const std::int32_t id : text.tokens) {
@@ -97,11 +97,11 @@ base::Status embed(const Checkpoint& source, bool int8, LayerPass& pass) {
       float* out = pass.hidden(token++);
       table.copy_floats(id, out);
       if (!int8) continue;
-      const std::vector<StoredTensor> rounded = pack_int8("", out, 1, config.hidden_size);
-      float scale;
-      std::memcpy(&scale, rounded[1].bytes.data(), sizeof scale);
-      for (std::int64_t i = 0; i < config.hidden_size; ++i)
-        out[i] = static_cast<float>(std::to_integer<std::int8_t>(rounded[0].bytes[i])) * scale;
+      float scale = 0;
+      std::int8_t zero = 0;
+      kernels::round_to_nearest(out, config.hidden_size, kernels::WeightFormat::kInt8, /*group_size=*/0,
+                                /*symmetric=*/true, {values.data(), &scale, &zero});
+      for (std::int64_t i = 0; i < config.hidden_size; ++i) out[i] = static_cast<float>(values[i]) * scale;
     }
   return {};
 }

@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/avx512_tiles.h"
 #include "kernels/cpu/grouped.h"
 #include "kernels/cpu/panel.h"
 
@@ -131,57 +132,6 @@ __attribute__((noinline)) void tile(const GroupedArgs& p, std::int64_t row, std:
   }
 }
 
-// The rows [begin, end) of NP panels, in equal shares of at most kAvx512Rows.
-template <typename Dot, int NP>
-void rows_of_tiles(const GroupedArgs& p, std::int64_t begin, std::int64_t end, std::int64_t panel) {
-  for (std::int64_t left = (end - begin + kAvx512Rows - 1) / kAvx512Rows; left > 0; --left) {
-    const std::int64_t rows = (end - begin) / left;
-    switch (rows) {
-#define PAGODA_ROWS(MR)                                              \
-  case MR:                                                           \
-    if constexpr (MR * NP <= 24) tile<Dot, MR, NP>(p, begin, panel); \
-    break;
-      PAGODA_ROWS(1)
-      PAGODA_ROWS(2)
-      PAGODA_ROWS(3)
-      PAGODA_ROWS(4)
-      PAGODA_ROWS(5)
-      PAGODA_ROWS(6)
-      PAGODA_ROWS(7)
-      PAGODA_ROWS(8)
-      PAGODA_ROWS(9)
-      PAGODA_ROWS(10)
-      PAGODA_ROWS(11)
-      PAGODA_ROWS(12)
-#undef PAGODA_ROWS
-    }
-    begin += rows;
-  }
-}
-
-// `width` panels at once hold for the tallest tile of [begin, end), hence for all of them.
-template <typename Dot>
-void block_of_rows(const GroupedArgs& p, std::int64_t begin, std::int64_t end) {
-  const std::int64_t width = avx512_panels_at_once(end - begin);
-  std::int64_t panel = 0;
-  while (panel < p.panels) {
-    const std::int64_t left = p.panels - panel;
-    if (width == 4 && left >= 4) {
-      rows_of_tiles<Dot, 4>(p, begin, end, panel);
-      panel += 4;
-    } else if (width >= 3 && left >= 3) {
-      rows_of_tiles<Dot, 3>(p, begin, end, panel);
-      panel += 3;
-    } else if (left >= 2) {
-      rows_of_tiles<Dot, 2>(p, begin, end, panel);
-      panel += 2;
-    } else {
-      rows_of_tiles<Dot, 1>(p, begin, end, panel);
-      panel += 1;
-    }
-  }
-}
-
 template <typename Dot>
 void run(const GroupedArgs& p) {
   const std::int64_t fitting = kBlockBytes / (p.groups * p.group) / kAvx512Rows * kAvx512Rows;
@@ -189,7 +139,9 @@ void run(const GroupedArgs& p) {
                              : fitting > kAvx512Rows ? fitting
                                                      : kAvx512Rows;
   for (std::int64_t begin = 0; begin < p.m; begin += block)
-    block_of_rows<Dot>(p, begin, p.m - begin < block ? p.m : begin + block);
+    all_tiles(
+        begin, p.m - begin < block ? p.m : begin + block, p.panels,
+        [&]<int MR, int NP>(std::int64_t row, std::int64_t panel) { tile<Dot, MR, NP>(p, row, panel); });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/avx512_tiles.h"
 #include "kernels/cpu/panel.h"
 
 namespace pagoda::kernels::cpu {
@@ -80,57 +81,11 @@ void tile(const PanelArgs& p, std::int64_t row, std::int64_t panel) {
     }
 }
 
-// The panels of one column of tiles: rows in equal shares of at most kAvx512Rows.
-template <typename Dot, int NP>
-void rows_of_tiles(const PanelArgs& p, std::int64_t panel, std::int64_t tiles) {
-  std::int64_t row = 0;
-  for (std::int64_t t = 0; t < tiles; ++t) {
-    const std::int64_t rows = (p.m - row) / (tiles - t);
-    switch (rows) {
-#define PAGODA_ROWS(MR)                                            \
-  case MR:                                                         \
-    if constexpr (MR * NP <= 24) tile<Dot, MR, NP>(p, row, panel); \
-    break;
-      PAGODA_ROWS(1)
-      PAGODA_ROWS(2)
-      PAGODA_ROWS(3)
-      PAGODA_ROWS(4)
-      PAGODA_ROWS(5)
-      PAGODA_ROWS(6)
-      PAGODA_ROWS(7)
-      PAGODA_ROWS(8)
-      PAGODA_ROWS(9)
-      PAGODA_ROWS(10)
-      PAGODA_ROWS(11)
-      PAGODA_ROWS(12)
-#undef PAGODA_ROWS
-    }
-    row += rows;
-  }
-}
-
 template <typename Dot>
 void run(const PanelArgs& p) {
   if (p.m <= 0) return;
-  const std::int64_t tiles = (p.m + kAvx512Rows - 1) / kAvx512Rows;
-  const std::int64_t width = avx512_panels_at_once(p.m);
-  std::int64_t panel = 0;
-  while (panel < p.panels) {
-    const std::int64_t left = p.panels - panel;
-    if (width == 4 && left >= 4) {
-      rows_of_tiles<Dot, 4>(p, panel, tiles);
-      panel += 4;
-    } else if (width >= 3 && left >= 3) {
-      rows_of_tiles<Dot, 3>(p, panel, tiles);
-      panel += 3;
-    } else if (left >= 2) {
-      rows_of_tiles<Dot, 2>(p, panel, tiles);
-      panel += 2;
-    } else {
-      rows_of_tiles<Dot, 1>(p, panel, tiles);
-      panel += 1;
-    }
-  }
+  all_tiles(0, p.m, p.panels,
+            [&]<int MR, int NP>(std::int64_t row, std::int64_t panel) { tile<Dot, MR, NP>(p, row, panel); });
 }
 
 }  // namespace

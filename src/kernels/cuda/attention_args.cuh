@@ -27,7 +27,6 @@ struct AttentionView {
   KvView kv;
   RopeView rope;
   const SequenceSlice* slices = nullptr;
-  const std::int32_t* positions = nullptr;  // [tokens]
   int heads = 0;
   int group = 0;         // query heads of a KV head
   float scale_log2 = 0;  // head_dim ^ -1/2 * log2(e)
@@ -39,6 +38,12 @@ struct AttentionView {
 };
 
 inline constexpr int kSplitPages = 16;
+
+// Parts of a context of so many tokens.
+inline int splits_of(std::int64_t context) {
+  constexpr int kTokens = kSplitPages * kPageTokens;
+  return static_cast<int>((context + kTokens - 1) / kTokens);
+}
 
 // Defined in attention_decode.cu and attention_prefill.cu; D is 64 or 128.
 void launch_rope_and_write(const Launcher& launch, const AttentionView& view, int first_slice, int slices,

@@ -172,9 +172,8 @@ void launch_for(const Launcher& launch, const AttentionView& view, int decodes, 
     return true;
   }();
   (void)raised;
-  const int splits = (max_context + kSplitPages * kPageTokens - 1) / (kSplitPages * kPageTokens);
-  launch(decode_attention<D>, dim3(splits, view.kv.kv_heads, decodes), dim3(kWarps * 32), sizeof(Shared<D>),
-         view);
+  launch(decode_attention<D>, dim3(splits_of(max_context), view.kv.kv_heads, decodes), dim3(kWarps * 32),
+         sizeof(Shared<D>), view);
 }
 
 }  // namespace

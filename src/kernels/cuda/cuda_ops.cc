@@ -160,8 +160,7 @@ std::size_t CudaOps::kv_layer_block_bytes(const KvShape& shape) const {
 }
 
 std::size_t CudaOps::scratch_bytes(const OpsLimits& limits) const {
-  const std::size_t splits =
-      (limits.max_context + kSplitPages * kPageTokens - 1) / (kSplitPages * kPageTokens);
+  const std::size_t splits = splits_of(limits.max_context);
   return (gemm_ != nullptr ? LibraryGemm::kWorkspaceBytes + kDequantizedBytes : 0) +
          limits.max_tokens * limits.max_features * sizeof(std::uint16_t) +
          limits.max_tokens * (limits.max_features / 16) * sizeof(float) +
@@ -178,7 +177,7 @@ void CudaOps::reserve(const OpsLimits& limits) {
   max_x_columns_ = limits.max_features;
   ordered_x_ = arena_.allocate(kTag, limits.max_tokens * limits.max_features * sizeof(std::uint16_t));
   norm_partials_ = arena_.allocate(kTag, limits.max_tokens * (limits.max_features / 16) * sizeof(float));
-  max_splits_ = (limits.max_context + kSplitPages * kPageTokens - 1) / (kSplitPages * kPageTokens);
+  max_splits_ = splits_of(limits.max_context);
   attention_partials_ = arena_.allocate(
       kTag, limits.max_sequences * limits.num_heads * max_splits_ * (limits.kv.head_dim + 2) * sizeof(float));
   attention_arrivals_ = arena_.allocate(kTag, limits.max_sequences * limits.kv.num_kv_heads * sizeof(int));
@@ -336,7 +335,6 @@ namespace {
 
 void set_rope(const RopeArgs& args, AttentionView& view) {
   view.rope = {args.cos, args.sin, args.q_norm, args.k_norm, args.eps};
-  view.positions = args.positions;
 }
 
 }  // namespace

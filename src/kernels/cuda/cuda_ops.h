@@ -23,6 +23,7 @@ class CudaOps final : public CudaBackend {
     return arena_.allocate(tag, bytes);
   }
   tensor::Buffer place(tensor::Buffer host) override;
+  bool on_device() const override { return true; }
   std::size_t memory_budget_bytes() const override;
   Weight pack(const WeightSource& source) override { return packer_->pack(source, arena_); }
   std::size_t kv_layer_block_bytes(const KvShape& shape) const override;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/tile_layout.cuh"
 
 namespace pagoda::kernels::cuda {
 
@@ -20,10 +21,7 @@ struct WeightView {
   int group_chunks = 1;  // INT4: chunks that share a scale, if the groups are not of 32 k
   bool pairs = false;    // a tile is 8 rows and the 8 that lie out / 2 further down
 
-  __host__ __device__ int row_of(int tile, int r) const {
-    if (!pairs) return tile * 16 + r;
-    return r < 8 ? tile * 8 + r : out_features / 2 + tile * 8 + r - 8;
-  }
+  __device__ int row_of(int tile, int r) const { return row_of_tile(pairs, out_features, tile, r); }
   __device__ float row_scale(int row) const { return scales == nullptr ? 1.0f : scales[row]; }
 };
 

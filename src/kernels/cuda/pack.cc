@@ -1,22 +1,18 @@
 #include "kernels/cuda/pack.h"
 
-#include <cuda_fp16.h>
-
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
 #include "base/check.h"
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/tile_layout.cuh"
 #include "tensor/dtype.h"
 
 namespace pagoda::kernels::cuda {
 namespace {
 
 constexpr std::size_t kStagingBytes = std::size_t{32} << 20;
-constexpr std::int64_t kInt8Chunk = 64, kInt4Chunk = 128;
-constexpr std::size_t kTileChunkBytes = 1024;  // 64 bytes of 16 rows
-
 bool has_layout(const WeightSource& source) {
   switch (source.format) {
     case WeightFormat::kBF16:
@@ -33,28 +29,7 @@ bool has_layout(const WeightSource& source) {
   return false;
 }
 
-// Byte offset of value k of row r inside a tile.
-std::size_t int8_offset(std::int64_t k, int r) {
-  return k / kInt8Chunk * kTileChunkBytes + r / 8 * 512 + (r % 8 * 4 + k % kInt8Chunk / 16) * 16 + k % 16;
-}
-std::size_t int4_word_offset(std::int64_t k, int r) {
-  const std::int64_t e = k % kInt4Chunk;
-  return k / kInt4Chunk * kTileChunkBytes + r / 8 * 512 + (r % 8 * 4 + e % 32 / 8) * 16 + e / 32 * 4;
-}
-
-std::uint16_t half_bits(float value) {
-  const __half half = __float2half_rn(value);
-  std::uint16_t bits;
-  std::memcpy(&bits, &half, sizeof(bits));
-  return bits;
-}
-
 }  // namespace
-
-std::int64_t row_of_tile(const WeightSource& source, std::int64_t tile, int r) {
-  if (!source.pairs) return tile * 16 + r;
-  return r < 8 ? tile * 8 + r : source.out_features / 2 + tile * 8 + r - 8;
-}
 
 Packer::Packer(int threads) : threads_(threads) {
   for (int i = 0; i < 2; ++i) {
@@ -168,7 +143,7 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
     for (std::int64_t tile = begin; tile < end; ++tile, out += tile_bytes) {
       std::memset(out, int4 ? 0x88 : 128, tile_bytes);
       for (int r = 0; r < 16; ++r) {
-        const std::int64_t row = row_of_tile(source, tile, r);
+        const std::int64_t row = row_of_tile(source.pairs, source.out_features, tile, r);
         if (row >= source.out_features) continue;
         std::fill(zero.begin(), zero.end(), symmetric_zero(source.format));
         source.row_quantized(row, {values.data(), scale.data(), zero.data()});
@@ -181,13 +156,12 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
         }
         for (std::int64_t k = 0; k < padded; k += 8) {
           std::uint32_t word = 0;
-          for (int j = 0; j < 8; ++j)
-            word |= static_cast<std::uint32_t>(values[k + j] & 15) << (4 * (j / 2) + 16 * (j % 2));
+          for (int j = 0; j < 8; ++j) word |= static_cast<std::uint32_t>(values[k + j] & 15) << int4_shift(j);
           std::memcpy(out + int4_word_offset(k, r), &word, sizeof(word));
         }
         for (std::int64_t g = 0; g < groups; ++g) {
           const std::int64_t from = g * group / source_group, at = (tile * groups + g) * 16 + r;
-          group_scales[at] = half_bits(scale[from]);
+          group_scales[at] = tensor::float_to_half(scale[from]);
           if (zeros) group_zeros[at] = tensor::to_bfloat16(128.0f + zero[from]).bits;
         }
       }

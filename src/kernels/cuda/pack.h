@@ -31,7 +31,4 @@ class Packer {
   int turn_ = 0;
 };
 
-// W as tiles: row r (of 16) of tile `tile`, see linear_format.cuh.
-std::int64_t row_of_tile(const WeightSource& source, std::int64_t tile, int r);
-
 }  // namespace pagoda::kernels::cuda

@@ -25,17 +25,14 @@ __device__ float weight_at(const WeightView& w, int row, int k) {
       tile = within / 8;
       r = within % 8 + (up ? 8 : 0);
     }
-    const bool int4 = kFormat == WeightFormat::kInt4;
-    const int chunk_size = int4 ? 128 : 64, chunks = (w.in_features + chunk_size - 1) / chunk_size;
-    const int chunk = k / chunk_size, e = k % chunk_size;
-    const int c = int4 ? e % 32 / 8 : e / 16;
-    const std::byte* bytes = w.data + (static_cast<std::int64_t>(tile) * chunks + chunk) * 1024 +
-                             r / 8 * 512 + (r % 8 * 4 + c) * 16;
-    if constexpr (!int4) return (static_cast<int>(bytes[e % 16]) - 128) * w.row_scale(row);
-    const std::uint32_t word = reinterpret_cast<const std::uint32_t*>(bytes)[e / 32];
-    const int j = e % 8;
-    const int value = word >> (4 * (j / 2) + 16 * (j % 2)) & 15;
-    const int group = w.group_chunks == 0 ? k / 32 : chunk / w.group_chunks;
+    constexpr bool kInt4 = kFormat == WeightFormat::kInt4;
+    constexpr int kChunk = kInt4 ? kInt4Chunk : kInt8Chunk;
+    const int chunks = (w.in_features + kChunk - 1) / kChunk;
+    const std::byte* bytes = w.data + static_cast<std::int64_t>(tile) * chunks * kTileChunkBytes;
+    if constexpr (!kInt4) return (static_cast<int>(bytes[int8_offset(k, r)]) - 128) * w.row_scale(row);
+    const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(bytes + int4_word_offset(k, r));
+    const int value = word >> int4_shift(k) & 15;
+    const int group = w.group_chunks == 0 ? k / 32 : k / kChunk / w.group_chunks;
     const std::int64_t at = (static_cast<std::int64_t>(tile) * w.groups + group) * 16 + r;
     const float zero = w.group_zeros == nullptr ? 8.0f : __uint_as_float(w.group_zeros[at] << 16) - 128.0f;
     return (value - zero) * __half2float(reinterpret_cast<const __half*>(w.group_scales)[at]);
