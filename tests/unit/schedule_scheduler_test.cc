@@ -63,8 +63,11 @@ TEST(Scheduler, TakesWhatFitsExactly) {
   limits.blocks = 10;
   Engine engine(limits);
   engine.accept(1, 30, 11);
-  for (int i = 0; i < 11; ++i) EXPECT_EQ(engine.step().size(), 1u) << i;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(engine.step().size(), 1u) << i;
   EXPECT_EQ(engine.cache_.available(), 0);
+  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 39, 1, true}));
+  EXPECT_EQ(engine.cache_.available(), 10);  // its last token needs no room
+  EXPECT_THAT(engine.step(), IsEmpty());
 }
 
 TEST(Scheduler, BoundsTheQueue) {
