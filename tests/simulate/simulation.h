@@ -84,7 +84,7 @@ inline Scenario random_scenario(Random& random) {
   scenario.prefixes = random.between(1, 6);
   scenario.arrivals_per_mille = random.chance(500) ? random.between(5, 60) : random.between(60, 900);
   scenario.cancels_per_mille = random.between(0, 30);
-  scenario.steps_ahead = random.between(0, 2);
+  scenario.steps_ahead = random.between(0, 3);
   return scenario;
 }
 
