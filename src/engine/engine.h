@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,10 @@ struct EngineOptions {
   execute::RunnerOptions runner;
   std::int32_t max_waiting = 1024;  // accepted requests that no step has started yet
   bool prefix_caching = true;
+  // Steps that may be planned and submitted while the device computes the one before: 0 or 1. A step is
+  // collected at once where the executor or a request does not allow more.
+  std::int32_t steps_ahead = 1;
+  bool time_device = false;  // fill Stats::device_time
 };
 
 struct Stats {
@@ -38,6 +43,7 @@ struct Stats {
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   std::int64_t prefix_queries_tokens = 0, prefix_hits_tokens = 0;
   std::int64_t finished[4] = {};  // by FinishReason
+  execute::DeviceTime device_time;  // of the steps; without the time in which there was nothing to do
 };
 
 class Engine {
@@ -75,7 +81,13 @@ class Engine {
   // Waits for work if there is none. False when the engine shall end.
   bool take_inbox();
   void start(Submission submission);
-  void step(const schedule::StepPlan& plan);
+  void submit(const schedule::StepPlan& plan);
+  // Takes the tokens of the step that was submitted longest ago.
+  void collect();
+  // Steps that may be in flight when the next is planned.
+  std::size_t steps_ahead() const {
+    return synchronous_ == 0 ? static_cast<std::size_t>(options_.steps_ahead) : 0;
+  }
   // Takes a request that is over out of all books but `live_`, and keeps it in `ended_` until its last piece
   // is sent.
   void retire(RequestId id, FinishReason reason);
@@ -95,7 +107,13 @@ class Engine {
   schedule::Scheduler scheduler_;
   std::map<RequestId, Stream> streams_;
   Stats totals_;
+  std::int32_t synchronous_ = 0;  // of the streams, those whose tokens the executor cannot feed to itself
   std::vector<execute::StepSequence> batch_;
+  struct StepPart {
+    RequestId request;  // may be over by the time the step is collected
+    bool samples;
+  };
+  std::deque<std::vector<StepPart>> in_flight_;  // submitted steps, in order
   struct Piece {
     const Stream* stream;  // in streams_ or ended_
     Delta delta;

@@ -121,6 +121,8 @@ CudaOps::CudaOps(const CudaOptions& options, CudaDevice device)
 CudaOps::~CudaOps() {
   cudaStreamSynchronize(launch_.stream);
   for (cudaEvent_t event : events_) cudaEventDestroy(event);
+  for (cudaEvent_t point : time_points_)
+    if (point != nullptr) cudaEventDestroy(point);
   cudaStreamDestroy(launch_.stream);
 }
 
@@ -382,6 +384,17 @@ void CudaOps::download(void* pinned, const void* device, std::size_t bytes) {
 void CudaOps::mark(int event) { CUDA_CHECK(cudaEventRecord(events_[event], launch_.stream)); }
 void CudaOps::wait(int event) { CUDA_CHECK(cudaEventSynchronize(events_[event])); }
 void CudaOps::synchronize() { CUDA_CHECK(cudaStreamSynchronize(launch_.stream)); }
+
+void CudaOps::mark_time(int point) {
+  if (time_points_[point] == nullptr) CUDA_CHECK(cudaEventCreate(&time_points_[point]));
+  CUDA_CHECK(cudaEventRecord(time_points_[point], launch_.stream));
+}
+
+double CudaOps::seconds_between(int first_point, int second_point) {
+  float milliseconds = 0;
+  CUDA_CHECK(cudaEventElapsedTime(&milliseconds, time_points_[first_point], time_points_[second_point]));
+  return milliseconds / 1e3;
+}
 
 std::unique_ptr<CudaBackend::Graph> CudaOps::capture(const std::function<void()>& work) {
   cudaGraph_t graph = nullptr;

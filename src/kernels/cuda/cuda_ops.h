@@ -52,6 +52,8 @@ class CudaOps final : public CudaBackend {
   void mark(int event) override;
   void wait(int event) override;
   void synchronize() override;
+  void mark_time(int point) override;
+  double seconds_between(int first_point, int second_point) override;
   std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
   void launch(const Graph& graph) override;
   void resolve_tokens(std::int32_t* tokens, std::int64_t count, const std::int32_t* sampled) override;
@@ -81,6 +83,7 @@ class CudaOps final : public CudaBackend {
   std::string no_gemm_;  // why there is no library
   std::unique_ptr<LibraryGemm> gemm_;
   cudaEvent_t events_[kEvents] = {};
+  cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.
   tensor::Buffer gemm_workspace_, dequantized_, ordered_x_, norm_partials_, attention_partials_,
       attention_arrivals_, sample_parts_;
