@@ -42,7 +42,7 @@ struct Stats {
   std::int64_t steps = 0, preemptions = 0, evictions = 0;
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   std::int64_t prefix_queries_tokens = 0, prefix_hits_tokens = 0;
-  std::int64_t finished[4] = {};  // by FinishReason
+  std::int64_t finished[4] = {};    // by FinishReason
   execute::DeviceTime device_time;  // of the steps; without the time in which there was nothing to do
 };
 
@@ -68,6 +68,7 @@ class Engine {
   const text::ChatTemplate& chat_template() const { return chat_template_; }
   const execute::MemoryPlan& memory() const { return runner_->memory(); }
   const execute::RunnerOptions& limits() const { return runner_->options(); }
+  bool on_device() const { return runner_->ops().on_device(); }
   std::string device() const { return runner_->ops().description(); }
 
  private:

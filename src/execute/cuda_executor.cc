@@ -1,7 +1,7 @@
 // A step on a device: the batch goes over in one copy, a graph of the whole step runs (or, with prompts in
 // it, its operators one by one), the device samples, and only the tokens come back. All of it is enqueued on
-// one stream, so that a step can be submitted while the one before it runs: what lies on the device is used by
-// one after the other, and only the pinned memory of the copies is there twice.
+// one stream, so that a step can be submitted while the one before it runs: what lies on the device is used
+// by one after the other, and only the pinned memory of the copies is there twice.
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,9 @@
 
 #include "base/check.h"
 #include "execute/executor.h"
+#include "execute/input_layout.h"
 #include "execute/sequence_slots.h"
+#include "execute/step_clock.h"
 #include "kernels/cuda/cuda_backend.h"
 
 namespace pagoda::execute {
@@ -20,37 +22,7 @@ namespace {
 using kernels::SampleRow;
 using kernels::SequenceSlice;
 
-// Batches of a graph: a step runs in the smallest that holds it. Kernels work in tiles of 8, 16, 32 and 64
-// rows.
-constexpr std::array<std::int32_t, 17> kGraphBatches = {1,  2,  4,   8,   16,  24,  32,  48, 64,
-                                                        80, 96, 128, 160, 192, 224, 256, 512};
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
-// Where the arrays of a batch lie in one piece of memory, the same on both sides. Depends on the counts
-// alone, so a graph finds its inputs where they were when it was recorded.
-struct InputLayout {
-  static constexpr std::size_t kRows = 0;  // how to sample, first of all
-  std::size_t slices, outputs, tokens, positions, block_ids;
-
-  InputLayout(std::size_t num_tokens, std::size_t num_sequences) {
-    std::size_t at = aligned(num_sequences * sizeof(SampleRow));
-    const auto next = [&at](std::size_t bytes) { return std::exchange(at, at + aligned(bytes)); };
-    slices = next(num_sequences * sizeof(SequenceSlice));
-    outputs = next(num_sequences * sizeof(std::int32_t));
-    tokens = next(num_tokens * sizeof(std::int32_t));
-    positions = next(num_tokens * sizeof(std::int32_t));
-    block_ids = at;
-  }
-};
-
 std::int32_t num_slots(const ExecutorLimits& limits) { return 2 * limits.max_sequences; }
-
-std::size_t input_bytes(const ExecutorLimits& limits) {
-  const auto padded = std::max<std::size_t>(limits.max_sequences, kGraphBatches.back());
-  return InputLayout(std::max<std::size_t>(limits.max_tokens, padded), padded).block_ids +
-         aligned((limits.max_blocks + limits.max_sequences) * sizeof(std::int32_t));
-}
 
 std::size_t seen_bytes(const model::DenseShape& shape, const ExecutorLimits& limits) {
   return static_cast<std::size_t>(num_slots(limits) + 1) * ((shape.vocab_size + 31) / 32) *
@@ -66,10 +38,11 @@ class CudaExecutor final : public Executor {
       : state_(state),
         cuda_(dynamic_cast<kernels::CudaBackend&>(state.ops)),
         limits_(limits),
-        slots_(num_slots(limits)) {
+        slots_(num_slots(limits)),
+        clock_(cuda_) {
     constexpr tensor::MemoryTag kTag = tensor::MemoryTag::kActivations;
     batch_.reserve(limits.max_tokens, limits.max_sequences, limits.max_blocks);
-    inputs_ = cuda_.allocate(kTag, input_bytes(limits));
+    inputs_ = cuda_.allocate(kTag, InputLayout::max_bytes(limits));
     // One slot more, for the rows that only fill up a graph's batch.
     sampled_ = cuda_.allocate(kTag, (slots_.count() + 1) * sizeof(std::int32_t));
     seen_ = cuda_.allocate(kTag, seen_bytes(state.weights.shape, limits));
@@ -77,7 +50,7 @@ class CudaExecutor final : public Executor {
     tokens_out_ = cuda_.allocate(kTag, most * sizeof(std::int32_t));
     history_ = cuda_.allocate(kTag, limits.max_model_len * sizeof(std::int32_t));
     for (Flight& flight : flights_) {
-      flight.inputs = cuda_.allocate_pinned(input_bytes(limits));
+      flight.inputs = cuda_.allocate_pinned(InputLayout::max_bytes(limits));
       flight.histories = cuda_.allocate_pinned(history_room(limits) * sizeof(std::int32_t));
       flight.tokens_back = cuda_.allocate_pinned(most * sizeof(std::int32_t));
     }
@@ -105,15 +78,15 @@ class CudaExecutor final : public Executor {
                               batch_.outputs.size() == sequences.size();
     const std::int32_t batch = decodes_only && device_samples ? graph_batch(batch_.num_decodes) : 0;
     send(flight, sequences, batch);
-    if (timing_) cuda_.mark_time(time_point(submitted_, kBegin));
+    const kernels::CudaBackend::Graph* graph = batch > 0 ? &graph_for(batch, all_greedy) : nullptr;
+    clock_.begin(submitted_);
     if (!device_samples)
       sample_on_host(flight, sequences);
-    else if (batch > 0)
-      cuda_.launch(graph_for(batch, all_greedy));
+    else if (graph != nullptr)
+      cuda_.launch(*graph);
     else
       sample(forward(batch_counts()), all_greedy);
-    if (timing_) cuda_.mark_time(time_point(submitted_, kEnd));
-    flight.timed = timing_;
+    clock_.end(submitted_);
     if (!flight.sampling.empty())
       cuda_.download(flight.tokens_back.data(), tokens_out_.data(),
                      flight.sampling.size() * sizeof(std::int32_t));
@@ -128,8 +101,7 @@ class CudaExecutor final : public Executor {
     cuda_.wait(index);
     const auto* token = flight.tokens_back.as<std::int32_t>();
     for (const std::size_t i : flight.sampling) flight.results[i].token = *token++;
-    if (flight.timed) take_time();
-    ++collected_;
+    clock_.collect(collected_++);
     return std::move(flight.results);
   }
 
@@ -145,11 +117,9 @@ class CudaExecutor final : public Executor {
     return download(forward(batch_counts()));
   }
 
-  void start_timing() override {
-    timing_ = true;
-    timed_from_ = submitted_;
-  }
-  DeviceTime device_time() const override { return time_; }
+  void start_timing() override { clock_.start(submitted_); }
+  void stop_timing() override { clock_.stop(submitted_); }
+  DeviceTime device_time() const override { return clock_.total(); }
 
  private:
   // A step on its way: what the device's copies read and write, and what comes of it.
@@ -158,7 +128,6 @@ class CudaExecutor final : public Executor {
     std::size_t history_used = 0;
     std::vector<std::size_t> sampling;  // the sequences whose tokens come back
     std::vector<SampledToken> results;
-    bool timed = false;
   };
   struct Counts {
     std::int32_t tokens, sequences, outputs, decodes, max_queries, max_context;
@@ -223,8 +192,8 @@ class CudaExecutor final : public Executor {
                  layout.block_ids + batch_.block_ids.size() * sizeof(std::int32_t));
   }
 
-  // The token of a step under way was left in the slot that the sequence still has: there are twice as many as
-  // a step can use, so those of the step before are not given away.
+  // The token of a step under way was left in the slot that the sequence still has: there are twice as many
+  // as a step can use, so those of the step before are not given away.
   SampleRow sample_row(Flight& flight, const StepSequence& sequence) {
     const Sampling& sampling = *sequence.sampling;
     const auto [slot, fresh] = slots_.find(sequence.part->id);
@@ -314,33 +283,17 @@ class CudaExecutor final : public Executor {
     slots_ = SequenceSlots(slots_.count());  // the device misses the tokens that are chosen here
   }
 
-  enum Edge { kBegin, kEnd };
-  // Kept until the step behind it is collected.
-  static int time_point(std::int64_t step, Edge edge) {
-    static_assert(2 * (kMaxInFlight + 1) <= kernels::CudaBackend::kTimePoints);
-    return static_cast<int>(2 * (step % (kMaxInFlight + 1))) + edge;
-  }
-  // Of the step that is being collected.
-  void take_time() {
-    const int begin = time_point(collected_, kBegin);
-    time_.busy_seconds += cuda_.seconds_between(begin, time_point(collected_, kEnd));
-    if (collected_ > timed_from_)
-      time_.idle_seconds += cuda_.seconds_between(time_point(collected_ - 1, kEnd), begin);
-  }
-
   ModelState state_;
   kernels::CudaBackend& cuda_;
   ExecutorLimits limits_;
   BatchLayout batch_;
   SequenceSlots slots_;
+  StepClock clock_;
   Sampler sampler_;
   tensor::Buffer inputs_, sampled_, seen_, tokens_out_, history_;
   tensor::Buffer host_logits_;
   std::array<Flight, kMaxInFlight> flights_;
   std::int64_t submitted_ = 0, collected_ = 0;  // steps
-  bool timing_ = false;
-  std::int64_t timed_from_ = 0;  // the first step that has none before it
-  DeviceTime time_;
   std::map<std::tuple<std::int32_t, std::int32_t, bool>, std::unique_ptr<kernels::CudaBackend::Graph>>
       graphs_;
 };
@@ -352,7 +305,7 @@ std::unique_ptr<Executor> make_cuda_executor(const ModelState& state, const Exec
 }
 
 std::size_t cuda_executor_bytes(const model::DenseShape& shape, const ExecutorLimits& limits) {
-  return input_bytes(limits) + seen_bytes(shape, limits) +
+  return InputLayout::max_bytes(limits) + seen_bytes(shape, limits) +
          (limits.max_model_len + 4096) * sizeof(std::int32_t);
 }
 

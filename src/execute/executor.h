@@ -32,6 +32,10 @@ struct ExecutorLimits {
 // Of a device: in steps, and between one step and the next.
 struct DeviceTime {
   double busy_seconds = 0, idle_seconds = 0;
+  double idle_fraction() const { return idle_seconds / (busy_seconds + idle_seconds); }
+  DeviceTime operator-(const DeviceTime& before) const {
+    return {busy_seconds - before.busy_seconds, idle_seconds - before.idle_seconds};
+  }
 };
 
 class Executor {
@@ -40,14 +44,15 @@ class Executor {
   static constexpr std::int32_t kMaxInFlight = 2;
 
   virtual ~Executor() = default;
-  // Enqueues a step; `sequences` are not needed after the call. Steps are computed in the order of submission.
+  // Enqueues a step; `sequences` are not needed after the call. Steps are computed in the order of
+  // submission.
   virtual void submit(std::span<const StepSequence> sequences) = 0;
   // Waits for the step that was submitted longest ago. Result i belongs to its sequences[i] and is meaningful
   // if that one samples.
   virtual std::vector<SampledToken> collect() = 0;
-  // Whether a token that is chosen so is there for the next step before it is collected: schedule::kFutureToken
-  // stands for it then. A step with other sequences must be collected before the next is planned, and all
-  // before it must be collected before it is.
+  // Whether a token that is chosen so is there for the next step before it is collected:
+  // schedule::kFutureToken stands for it then. A step with other sequences must be collected before the next
+  // is planned, and all before it must be collected before it is.
   virtual bool feeds_itself(const Sampling&) const { return false; }
   // The logits of the sampling rows [outputs, vocab], in host memory until the next call. Nothing may be in
   // flight.
@@ -56,6 +61,7 @@ class Executor {
   // Times the device's steps from the next one on, at a small cost; what was before that does not count as
   // idle.
   virtual void start_timing() {}
+  virtual void stop_timing() {}
   // Of the steps collected since the first start_timing().
   virtual DeviceTime device_time() const { return {}; }
 };

@@ -53,6 +53,7 @@ class Runner {
   std::vector<SampledToken> collect() { return executor_->collect(); }
   bool feeds_itself(const Sampling& sampling) const { return executor_->feeds_itself(sampling); }
   void start_timing() { executor_->start_timing(); }
+  void stop_timing() { executor_->stop_timing(); }
   DeviceTime device_time() const { return executor_->device_time(); }
   // Both at once, with nothing else in flight.
   std::vector<SampledToken> step(std::span<const StepSequence> sequences) {

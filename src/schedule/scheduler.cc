@@ -15,7 +15,8 @@ struct Scheduler::Sequence {
   std::int32_t priority = 0;
   std::int64_t arrival = 0;
   std::uint64_t salt = 0;
-  std::int32_t computed = 0;     // leading tokens whose keys and values are in the cache when the next step begins
+  std::int32_t computed =
+      0;  // leading tokens whose keys and values are in the cache when the next step begins
   std::int32_t prefix_hit = -1;  // at first admission
   bool planned = false;          // already in the plan that is being made
   cache::BlockTable table;

@@ -40,9 +40,8 @@ TEST(Simulation, KeepsEveryPromise) {
     Simulation simulation(scenario, random.seed(), totals);
     const std::string wrong = run_episode(simulation, random.between(100, 1500));
     ASSERT_EQ(wrong, "") << "seed " << seed << ", episode " << episode << ", step " << totals.steps << "; "
-                         << scenario.steps_ahead << " steps ahead, "
-                         << scenario.num_blocks << " blocks of " << scenario.block_size << ", "
-                         << scenario.scheduler.max_num_seqs << " sequences, "
+                         << scenario.steps_ahead << " steps ahead, " << scenario.num_blocks << " blocks of "
+                         << scenario.block_size << ", " << scenario.scheduler.max_num_seqs << " sequences, "
                          << scenario.scheduler.max_num_batched_tokens << " tokens, prefix caching "
                          << scenario.prefix_caching;
   }

@@ -37,12 +37,14 @@ std::vector<Request> requests(Kind kind) {
   std::vector<Request> all;
   for (int i = 0; i < 24; ++i) {
     Request request;
-    for (std::int32_t length = 1 + below(120); length > 0; --length) request.prompt.emplace_back(below(24576));
+    for (std::int32_t length = 1 + below(120); length > 0; --length)
+      request.prompt.emplace_back(below(24576));
     request.max_tokens = 1 + below(100);
     request.ignore_eos = true;
     request.sampling.temperature = kind == Kind::kGreedy ? 0 : 1;
     request.sampling.top_k = 40;
     request.sampling.seed = random();
+    if (kind == Kind::kLogprobs) request.sampling.repetition_penalty = 3;
     if (kind == Kind::kPenalised) request.sampling.repetition_penalty = i % 3 == 0 ? 1.0f : 5.0f;
     if (kind == Kind::kLogprobs && i % 5 == 0) request.sampling.logprobs = 2;
     if (kind == Kind::kLogprobs && i % 7 == 0) request.sampling.top_k = 0;
@@ -84,14 +86,14 @@ TEST_P(RunAhead, SameTokens) {
   EXPECT_EQ(late->stats().generated_tokens, host->stats().generated_tokens);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds, RunAhead,
-    ::testing::Combine(::testing::Values(Kind::kGreedy, Kind::kDrawn, Kind::kPenalised, Kind::kLogprobs),
-                       ::testing::Values(0, 1)),
-    [](const auto& info) {
-      return std::string(kKindNames[static_cast<int>(std::get<0>(info.param))]) +
-             (std::get<1>(info.param) == 0 ? "InStep" : "Ahead");
-    });
+INSTANTIATE_TEST_SUITE_P(Kinds, RunAhead,
+                         ::testing::Combine(::testing::Values(Kind::kGreedy, Kind::kDrawn, Kind::kPenalised,
+                                                              Kind::kLogprobs),
+                                            ::testing::Values(0, 1)),
+                         [](const auto& info) {
+                           return std::string(kKindNames[static_cast<int>(std::get<0>(info.param))]) +
+                                  (std::get<1>(info.param) == 0 ? "InStep" : "Ahead");
+                         });
 
 // One request decodes for `tokens` tokens in as many steps: its length is known in advance.
 TEST(RunAheadSteps, NoStepIsWastedOnAnAnswersLength) {
@@ -112,9 +114,8 @@ TEST(RunAheadSteps, AStopCostsOneStepWhoseTokenNobodyHears) {
   const Completion stopped = complete(*engine, request);
   EXPECT_EQ(stopped.finish, FinishReason::kStop);
   ASSERT_LE(stopped.tokens.size(), 10u);
-  EXPECT_TRUE(eventually([&] {
-    return engine->stats().steps - steps == static_cast<std::int64_t>(stopped.tokens.size()) + 1;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return engine->stats().steps - steps == static_cast<std::int64_t>(stopped.tokens.size()) + 1; }));
   EXPECT_EQ(engine->stats().generated_tokens - tokens, static_cast<std::int64_t>(stopped.tokens.size()));
 }
 

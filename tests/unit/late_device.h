@@ -58,9 +58,7 @@ class LateDevice final : public kernels::CudaBackend {
     enqueue([=, this] { ops_->gather_rows(x, rows, out); });
   }
 
-  tensor::Buffer allocate_pinned(std::size_t bytes) override {
-    return {tensor::MemoryTag::kStaging, bytes};
-  }
+  tensor::Buffer allocate_pinned(std::size_t bytes) override { return {tensor::MemoryTag::kStaging, bytes}; }
   void upload(void* device, const void* pinned, std::size_t bytes) override {
     enqueue([=] { std::memcpy(device, pinned, bytes); });
   }
