@@ -35,11 +35,11 @@ std::vector<Request> requests(Kind kind) {
   std::mt19937 random(7);
   const auto below = [&](std::uint32_t limit) { return static_cast<std::int32_t>(random() % limit); };
   std::vector<Request> all;
-  for (int i = 0; i < 24; ++i) {
+  for (int i = 0; i < 16; ++i) {
     Request request;
     for (std::int32_t length = 1 + below(120); length > 0; --length)
       request.prompt.emplace_back(below(24576));
-    request.max_tokens = 1 + below(100);
+    request.max_tokens = 1 + below(80);
     request.ignore_eos = true;
     request.sampling.temperature = kind == Kind::kGreedy ? 0 : 1;
     request.sampling.top_k = 40;
@@ -72,7 +72,7 @@ TEST_P(RunAhead, SameTokens) {
   const auto [kind, steps_ahead] = GetParam();
   const auto host = random_engine(options(0)), late = late_engine(options(steps_ahead));
   const auto expected = answers(*host, requests(kind), 1);
-  EXPECT_EQ(answers(*late, requests(kind), 24), expected);
+  EXPECT_EQ(answers(*late, requests(kind), 16), expected);
   EXPECT_GT(late->stats().preemptions, 0);
   EXPECT_EQ(late->stats().kv_blocks_used, 0);
   EXPECT_EQ(late->stats().generated_tokens, host->stats().generated_tokens);
@@ -81,7 +81,7 @@ TEST_P(RunAhead, SameTokens) {
   std::vector<Request> stopped = requests(kind);
   for (std::size_t i = 0; i < stopped.size(); ++i)
     stopped[i].stop_token_ids = {text::TokenId(expected[i][expected[i].size() * (i % 4) / 4])};
-  EXPECT_EQ(answers(*late, stopped, 24), answers(*host, stopped, 1));
+  EXPECT_EQ(answers(*late, stopped, 16), answers(*host, stopped, 1));
   EXPECT_EQ(late->stats().kv_blocks_used, 0);
   EXPECT_EQ(late->stats().generated_tokens, host->stats().generated_tokens);
 }
