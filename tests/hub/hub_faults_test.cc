@@ -188,6 +188,15 @@ TEST_F(FaultsTest, WrongLengthsAndRangesAreNotBelieved) {
   EXPECT_THAT(notices, HasSubstr("README.md: the answer is longer than the"));
 }
 
+TEST_F(FaultsTest, BytesLeftOnAConnectionCostAnAttemptAndNothingElse) {
+  hub.plant("config.json", {.late_bytes = true});
+  PullOptions options = this->options();
+  options.connections = 1;  // so the next file is asked for on the same one
+  expect_complete(pull_it(options));
+  EXPECT_THAT(notices, HasSubstr("HTTP/0.9"));
+  EXPECT_THAT(notices, HasSubstr("trying again"));
+}
+
 TEST_F(FaultsTest, AListOfAnotherSizeThanTheFileIsAnError) {
   hub.list_override = fmt::format(R"([{{"type":"file","path":"config.json","size":{0},"oid":"{1}"}},
                                       {{"type":"file","path":"a.safetensors","size":0,"oid":"{2}"}}])",
