@@ -134,6 +134,9 @@ Verb add_quantize(CLI::App& app) {
       ->add_option("--damping", flags->options.gptq.damping,
                    "gptq: share of its mean added to the Hessian's diagonal")
       ->capture_default_str();
+  command->add_option("--correction-damping", flags->options.gptq.correction_damping, "x");
+  command->add_option("--correct", flags->options.gptq.correct, "x");
+  command->add_option("--refine", flags->options.gptq.refine_rounds, "x");
   command->add_option("--threads", flags->options.threads, "CPU threads; 0: one a core")
       ->capture_default_str();
   add_calibration_flags(*command, &flags->calibration);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "quantize/matrix_product.h"
+#include "quantize/refine.h"
 
 namespace pagoda::quantize {
 namespace {
@@ -128,6 +129,7 @@ QuantizedMatrix gptq(std::span<const float> w, std::int64_t out, std::int64_t in
       multiply_add({errors.data(), out, e - b, kGptqBlock, 1}, {u.data() + b * in + e, e - b, in - e, in, 1},
                    -1.0f, rest.data() + e, in, /*upper_only=*/false, threads);
   }
+  if (options.refine_rounds > 0) refine(w, gram, options.damping, options.refine_rounds, threads, &matrix);
   return matrix;
 }
 

@@ -12,20 +12,13 @@ namespace {
 // Ranges from 1 down to 1 - kShrinkSteps / 40. Below that no group of the models tried had its best.
 constexpr int kShrinkSteps = 20;
 
-// The nearest half that is positive; a group of zeros keeps 1.
-float storable(float scale) {
-  if (!(scale > 0)) return 1;
-  const float half = tensor::half_to_float(tensor::float_to_half(scale));
-  return std::isfinite(half) && half > 0 ? half : half > 0 ? 65504.0f : 0x1p-24f;
-}
-
 Grid grid_between(float low, float high, const Scheme& scheme) {
   const int highest = (1 << scheme.bits) - 1, middle = 1 << (scheme.bits - 1);
   if (scheme.symmetric) {
     const float largest = std::max(-low, high);
-    return {storable(2 * largest / static_cast<float>(highest)), middle};
+    return {storable_scale(2 * largest / static_cast<float>(highest)), middle};
   }
-  const float scale = storable((high - low) / static_cast<float>(highest));
+  const float scale = storable_scale((high - low) / static_cast<float>(highest));
   // Zero 0 cannot be stored by GPTQ; the range then begins one step lower.
   return {scale, std::clamp(static_cast<int>(std::lround(-low / scale)), 1, highest)};
 }
@@ -49,6 +42,12 @@ Grid search(const float* w, std::int64_t count, const Scheme& scheme, const Erro
 }
 
 }  // namespace
+
+float storable_scale(float scale) {
+  if (!(scale > 0)) return 1;
+  const float half = tensor::half_to_float(tensor::float_to_half(scale));
+  return std::isfinite(half) && half > 0 ? half : half > 0 ? 65504.0f : 0x1p-24f;
+}
 
 Grid grid_of_range(const float* w, std::int64_t count, const Scheme& scheme) {
   const auto [low, high] = std::minmax_element(w, w + count);

@@ -50,6 +50,9 @@ inline float on_grid(float w, const Grid& grid, int bits) {
   return static_cast<float>(nearest_value(w, grid, bits) - grid.zero) * grid.scale;
 }
 
+// The nearest half that is positive; 1 for what is not positive: a group of zeros.
+float storable_scale(float scale);
+
 // The range of the weights: max|w| (symmetric), or from the least to the largest, 0 included.
 Grid grid_of_range(const float* w, std::int64_t count, const Scheme& scheme);
 // The best of ranges shrunk step by step, by the sum of importance[i] (w - q)^2 (null: all 1).

@@ -37,6 +37,14 @@ class LayerPass {
   float weight(std::int64_t token) const { return weights_[token]; }
   // Row of token t: written by the caller before the first layer (an embedding).
   float* hidden(std::int64_t token) { return hidden_.as<float>() + token * shape_.hidden_size; }
+  const float* hidden(std::int64_t token) const {
+    return hidden_.as<float>() + token * shape_.hidden_size;
+  }
+
+  // The residual stream that attention adds to, and the one that the MLP adds to, from gate_up_inputs() on.
+  const float* middle(std::int64_t token) const {
+    return middle_.as<float>() + token * shape_.hidden_size;
+  }
 
   // The four products of a layer in their order. Each call hands the inputs of its product to `visit`, chunk
   // by chunk [rows, features], and needs the calls before it. None changes hidden() but finish().

@@ -10,6 +10,7 @@
 #include "quantize/awq.h"
 #include "quantize/fold_scales.h"
 #include "quantize/matrix_product.h"
+#include "quantize/target.h"
 
 namespace pagoda::quantize {
 namespace {
@@ -101,23 +102,58 @@ class LayerWork {
   LayerWork(const Options& options, kernels::Ops& ops, base::ThreadPool& threads)
       : options_(options), ops_(ops), threads_(threads) {}
 
-  // Each row counts as its token does: it is scaled by the root.
-  LayerPass::Visit accumulate(const LayerPass& pass, std::vector<float>& gram, std::int64_t in) {
-    gram.assign(in * in, 0.0f);
-    return [this, &pass, &gram](View rows, std::int64_t first_token) {
-      weighted_.resize(rows.rows * rows.cols);
-      for (std::int64_t r = 0; r < rows.rows; ++r) {
-        const float root = std::sqrt(pass.weight(first_token + r));
-        for (std::int64_t i = 0; i < rows.cols; ++i) weighted_[r * rows.cols + i] = rows.row(r)[i] * root;
-      }
-      accumulate_gram({weighted_.data(), rows.rows, rows.cols, rows.cols, 1}, gram.data(), threads_);
+  // Keeps the rows of all tokens, for accumulate() of another pass.
+  LayerPass::Visit keep_rows() {
+    exact_rows_.clear();
+    return [this](View rows, std::int64_t) {
+      for (std::int64_t r = 0; r < rows.rows; ++r)
+        exact_rows_.insert(exact_rows_.end(), rows.row(r), rows.row(r) + rows.cols);
     };
   }
 
-  // Keeps the tensors of the product; `gram` may be empty. The dequantised matrix, for the passes that
+  // Each row counts as its token does: it is scaled by the root. `exact` (may be null) is the float model,
+  // whose inputs of this product were kept; `stream`: the residual stream that the product adds to.
+  using Stream = const float* (*)(const LayerPass&, std::int64_t token);
+  LayerPass::Visit accumulate(const LayerPass& pass, const LayerPass* exact, Stream stream, std::int64_t in,
+                              std::int64_t out, InputStatistics& sums) {
+    sums.gram.assign(in * in, 0.0f);
+    sums.shift.assign(exact != nullptr ? in * in : 0, 0.0f);
+    sums.residual.assign(exact != nullptr && stream != nullptr ? out * in : 0, 0.0f);
+    return [this, &pass, exact, stream, in, out, &sums](View rows, std::int64_t first) {
+      const auto weighted = [&](std::vector<float>& to, std::int64_t columns, const auto& value) {
+        to.resize(rows.rows * columns);
+        threads_.run(rows.rows, 16, [&](std::size_t begin, std::size_t end, int) {
+          for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
+            const float root = std::sqrt(pass.weight(first + r));
+            for (std::int64_t i = 0; i < columns; ++i) to[r * columns + i] = root * value(r, i);
+          }
+        });
+      };
+      weighted(weighted_, in, [&](std::int64_t r, std::int64_t i) { return rows.row(r)[i]; });
+      const MatrixRef inputs{weighted_.data(), rows.rows, in, in, 1};
+      accumulate_gram(inputs, sums.gram.data(), threads_);
+      if (exact == nullptr) return;
+      weighted(differences_, in, [&](std::int64_t r, std::int64_t i) {
+        return exact_rows_[(first + r) * in + i] - rows.row(r)[i];
+      });
+      multiply_add(MatrixRef{differences_.data(), rows.rows, in, in, 1}.transposed(), inputs, 1.0f,
+                   sums.shift.data(), in, /*upper_only=*/false, threads_);
+      if (stream == nullptr) return;
+      weighted(differences_, out, [&](std::int64_t r, std::int64_t i) {
+        return stream(*exact, first + r)[i] - stream(pass, first + r)[i];
+      });
+      multiply_add(MatrixRef{differences_.data(), rows.rows, out, out, 1}.transposed(), inputs, 1.0f,
+                   sums.residual.data(), in, /*upper_only=*/false, threads_);
+    };
+  }
+
+  // Keeps the tensors of the product; the sums may be empty. The dequantised matrix, for the passes that
   // follow, is made only where there is a gram.
-  kernels::Weight quantize(const Product& product, const std::vector<float>& w,
-                           const std::vector<float>& gram, MatrixError* error) {
+  kernels::Weight quantize(const Product& product, std::vector<float> w, const InputStatistics& sums,
+                           MatrixError* error) {
+    const std::vector<float>& gram = sums.gram;
+    if (!sums.shift.empty())
+      w = corrected_weights(w, product.out, product.in, sums, options_.gptq.correction_damping, threads_);
     const QuantizedMatrix matrix = round(product, w, gram);
     *error = error_of(w, matrix, gram, threads_);
     std::int64_t first = 0;
@@ -171,7 +207,8 @@ class LayerWork {
   const Options& options_;
   kernels::Ops& ops_;
   base::ThreadPool& threads_;
-  std::vector<float> weighted_;  // rows of one chunk
+  std::vector<float> weighted_, differences_;  // rows of one chunk
+  std::vector<float> exact_rows_;              // of all tokens
   std::vector<StoredTensor> tensors_;
 };
 
@@ -205,7 +242,7 @@ base::Result<FloatLayer> read_layer(const Checkpoint& checkpoint, std::int64_t i
 
 std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, const model::DenseShape& shape,
                                          const Options& options, kernels::Ops& ops, LayerPass* pass,
-                                         base::ThreadPool& threads, LayerReport* report) {
+                                         LayerPass* exact, base::ThreadPool& threads, LayerReport* report) {
   LayerWork work(options, ops, threads);
   const Product qkv = qkv_product(shape, index), o = o_product(shape, index),
                 gate_up = gate_up_product(shape, index), down = down_product(shape, index);
@@ -223,26 +260,51 @@ std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, c
     CHECK(pass != nullptr);
     const float* q_norm = or_null(layer.q_norm);
     const float* k_norm = or_null(layer.k_norm);
+    const float* input_norm = layer.input_norm.data();
+    const float* mlp_norm = layer.mlp_norm.data();
     if (options.method == Method::kAwq) {
-      LayerGrams grams;
-      pass->qkv_inputs(layer.input_norm.data(), work.accumulate(*pass, grams.qkv, qkv.in));
-      pass->o_inputs(layer.input_norm.data(), pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
-                     work.accumulate(*pass, grams.o, o.in));
-      pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), layer.mlp_norm.data(),
-                           work.accumulate(*pass, grams.gate_up, gate_up.in));
-      pass->down_inputs(layer.mlp_norm.data(), pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
-                        work.accumulate(*pass, grams.down, down.in));
-      fold_awq_scales(grams, shape, options.scheme, threads, &layer);
+      const auto gram = [&](std::int64_t in, InputStatistics& sums) {
+        return work.accumulate(*pass, nullptr, nullptr, in, 0, sums);
+      };
+      InputStatistics of_qkv, of_o, of_gate_up, of_down;
+      pass->qkv_inputs(input_norm, gram(qkv.in, of_qkv));
+      pass->o_inputs(input_norm, pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
+                     gram(o.in, of_o));
+      pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), mlp_norm, gram(gate_up.in, of_gate_up));
+      pass->down_inputs(mlp_norm, pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
+                        gram(down.in, of_down));
+      fold_awq_scales({of_qkv.gram, of_o.gram, of_gate_up.gram, of_down.gram}, shape, options.scheme, threads,
+                      &layer);
     }
-    std::vector<float> gram;
-    pass->qkv_inputs(layer.input_norm.data(), work.accumulate(*pass, gram, qkv.in));
-    kernels::Weight weight = work.quantize(qkv, layer.qkv, gram, &report->qkv);
-    pass->o_inputs(layer.input_norm.data(), weight, q_norm, k_norm, work.accumulate(*pass, gram, o.in));
-    weight = work.quantize(o, layer.o, gram, &report->o);
-    pass->gate_up_inputs(weight, layer.mlp_norm.data(), work.accumulate(*pass, gram, gate_up.in));
-    weight = work.quantize(gate_up, layer.gate_up, gram, &report->gate_up);
-    pass->down_inputs(layer.mlp_norm.data(), weight, work.accumulate(*pass, gram, down.in));
-    pass->finish(work.quantize(down, layer.down, gram, &report->down));
+    const LayerWork::Stream hidden = [](const LayerPass& of, std::int64_t token) -> const float* {
+      return of.hidden(token);
+    };
+    const LayerWork::Stream middle = [](const LayerPass& of, std::int64_t token) { return of.middle(token); };
+    InputStatistics sums;
+    if (exact != nullptr) exact->qkv_inputs(input_norm, work.keep_rows());
+    pass->qkv_inputs(input_norm, work.accumulate(*pass, exact, nullptr, qkv.in, qkv.out, sums));
+    kernels::Weight weight = work.quantize(qkv, layer.qkv, sums, &report->qkv);
+
+    if (exact != nullptr)
+      exact->o_inputs(input_norm, pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
+                      work.keep_rows());
+    pass->o_inputs(input_norm, weight, q_norm, k_norm,
+                   work.accumulate(*pass, exact, hidden, o.in, o.out, sums));
+    weight = work.quantize(o, layer.o, sums, &report->o);
+
+    if (exact != nullptr)
+      exact->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), mlp_norm, work.keep_rows());
+    pass->gate_up_inputs(weight, mlp_norm,
+                         work.accumulate(*pass, exact, nullptr, gate_up.in, gate_up.out, sums));
+    weight = work.quantize(gate_up, layer.gate_up, sums, &report->gate_up);
+
+    if (exact != nullptr)
+      exact->down_inputs(mlp_norm, pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
+                         work.keep_rows());
+    pass->down_inputs(mlp_norm, weight, work.accumulate(*pass, exact, middle, down.in, down.out, sums));
+    weight = work.quantize(down, layer.down, sums, &report->down);
+    if (exact != nullptr) exact->finish(pack_floats(ops, layer.down, down.out, down.in));
+    pass->finish(weight);
   }
   const std::string prefix = prefix_of(index);
   std::vector<StoredTensor> norms;

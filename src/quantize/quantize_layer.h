@@ -36,10 +36,12 @@ struct LayerReport {
 };
 
 // Quantises `layer` on the texts of `pass`, which leaves with the layer's outputs as its next inputs; the
-// tensors are those of the layer in a file. `pass` is null for the methods that need no texts.
+// tensors are those of the layer in a file. `pass` is null for the methods that need no texts. `exact`: the
+// same texts on their way through the float model, for GPTQ with corrections, else null; it leaves with the
+// float layer's outputs.
 std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, const model::DenseShape& shape,
                                          const Options& options, kernels::Ops& ops, LayerPass* pass,
-                                         base::ThreadPool& threads, LayerReport* report);
+                                         LayerPass* exact, base::ThreadPool& threads, LayerReport* report);
 // Takes `pass` through a layer as it is.
 void run_layer(const FloatLayer& layer, const model::DenseShape& shape, kernels::Ops& ops, LayerPass& pass);
 

@@ -198,8 +198,12 @@ base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::st
   base::ThreadPool threads(options.threads);
   const std::unique_ptr<kernels::Ops> ops =
       kernels::make_cpu_ops({.threads = options.threads, .deterministic = true, .isa = ""});
-  std::unique_ptr<LayerPass> pass;
+  std::unique_ptr<LayerPass> pass, exact;
   if (needs_texts(options.method)) {
+    if (options.method == Method::kGptq && options.gptq.correct) {
+      exact = std::make_unique<LayerPass>(shape, *ops, calibration);
+      RETURN_IF_ERROR(embed(source, /*int8=*/false, *exact));
+    }
     pass = std::make_unique<LayerPass>(shape, *ops, std::move(calibration));
     report.calibration_tokens = pass->tokens();
     RETURN_IF_ERROR(embed(source, options.int8_tables, *pass));
@@ -216,10 +220,14 @@ base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::st
         ASSIGN_OR_RETURN(const FloatLayer layer, read_layer(stored, i));
         run_layer(layer, shape, *ops, *pass);
       }
+      if (exact != nullptr) {
+        ASSIGN_OR_RETURN(const FloatLayer layer, read_layer(source, i));
+        run_layer(layer, shape, *ops, *exact);
+      }
     } else {
       ASSIGN_OR_RETURN(FloatLayer layer, read_layer(source, i));
       const std::vector<StoredTensor> tensors =
-          quantize_layer(std::move(layer), i, shape, options, *ops, pass.get(), threads, &layer_report);
+          quantize_layer(std::move(layer), i, shape, options, *ops, pass.get(), exact.get(), threads, &layer_report);
       RETURN_IF_ERROR(finished.add(i, tensors, layer_report));
     }
     report.layers.push_back(layer_report);
