@@ -82,7 +82,7 @@ int run(const Flags& flags) {
     return print(flags.out, report->bytes_before, report->bytes_after, report->relative_error);
   }
   std::vector<quantize::CalibrationText> texts;
-  if (flags.method == "gptq" || flags.method == "awq") {
+  if (flags.method != "rtn") {
     auto made = calibration_texts(*directory, flags.calibration);
     if (!made.ok()) return fail(made.status());
     texts = std::move(made).value();
@@ -134,9 +134,6 @@ Verb add_quantize(CLI::App& app) {
       ->add_option("--damping", flags->options.gptq.damping,
                    "gptq: share of its mean added to the Hessian's diagonal")
       ->capture_default_str();
-  command->add_option("--correction-damping", flags->options.gptq.correction_damping, "x");
-  command->add_option("--correct", flags->options.gptq.correct, "x");
-  command->add_option("--refine", flags->options.gptq.refine_rounds, "x");
   command->add_option("--threads", flags->options.threads, "CPU threads; 0: one a core")
       ->capture_default_str();
   add_calibration_flags(*command, &flags->calibration);

@@ -19,10 +19,6 @@ struct GptqOptions {
   bool static_groups = true;
   // Rounds of refine() behind it; 0: none.
   int refine_rounds = 3;
-  // Whether weights are first moved so that a product makes good what its predecessors did to its inputs and
-  // to the residual stream (target.h), and how much they are held where they are, as `damping`.
-  bool correct = true;
-  double correction_damping = 0.05;
 };
 
 // w [out, in]; gram [in, in] = X^T X, upper triangle. A group size is 0 or divides kGptqBlock or is a

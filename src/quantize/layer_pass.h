@@ -37,12 +37,13 @@ class LayerPass {
   float weight(std::int64_t token) const { return weights_[token]; }
   // Row of token t: written by the caller before the first layer (an embedding).
   float* hidden(std::int64_t token) { return hidden_.as<float>() + token * shape_.hidden_size; }
-  const float* hidden(std::int64_t token) const {
+
+  std::int64_t hidden_size() const { return shape_.hidden_size; }
+  // The residual stream at a token: what attention adds to, and, from gate_up_inputs() on, the MLP.
+  const float* layer_input(std::int64_t token) const {
     return hidden_.as<float>() + token * shape_.hidden_size;
   }
-
-  // The residual stream that attention adds to, and the one that the MLP adds to, from gate_up_inputs() on.
-  const float* middle(std::int64_t token) const {
+  const float* mlp_input(std::int64_t token) const {
     return middle_.as<float>() + token * shape_.hidden_size;
   }
 

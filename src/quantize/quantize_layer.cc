@@ -10,7 +10,6 @@
 #include "quantize/awq.h"
 #include "quantize/fold_scales.h"
 #include "quantize/matrix_product.h"
-#include "quantize/target.h"
 
 namespace pagoda::quantize {
 namespace {
@@ -96,70 +95,55 @@ StoredTensor store_vector(const std::string& name, const std::vector<float>& val
   return stored;
 }
 
+double mean_square(const float* values, std::int64_t count) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(values[i]) * values[i];
+  return sum / static_cast<double>(count);
+}
+
 // Quantises product after product, each on what the ones before leave.
 class LayerWork {
  public:
   LayerWork(const Options& options, kernels::Ops& ops, base::ThreadPool& threads)
       : options_(options), ops_(ops), threads_(threads) {}
 
-  // Keeps the rows of all tokens, for accumulate() of another pass.
-  LayerPass::Visit keep_rows() {
-    exact_rows_.clear();
-    return [this](View rows, std::int64_t) {
-      for (std::int64_t r = 0; r < rows.rows; ++r)
-        exact_rows_.insert(exact_rows_.end(), rows.row(r), rows.row(r) + rows.cols);
+  // gram += the inputs of `product`, each token counted as LayerPass::weight() says. `stream`: the residual
+  // stream at a token, by which the next norm divides what becomes of the product's errors there; null: not
+  // known. Without it the few tokens with huge activations that all texts share are all that counts.
+  using Stream = const float* (LayerPass::*)(std::int64_t token) const;
+  LayerPass::Visit accumulate(const LayerPass& pass, Stream stream, const Product& product,
+                              const std::vector<float>& w, std::vector<float>& gram) {
+    gram.assign(product.in * product.in, 0.0f);
+    double squares = 0;  // mean of the weights', by which the product itself adds to the stream
+    for (const float value : w) squares += static_cast<double>(value) * value / static_cast<double>(w.size());
+    const bool adds = product.out == pass.hidden_size();
+    return [this, &pass, stream, adds, squares, &gram](View rows, std::int64_t first) {
+      weighted_.resize(rows.rows * rows.cols);
+      threads_.run(rows.rows, 16, [&](std::size_t begin, std::size_t end, int) {
+        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
+          double size = 1;
+          if (stream != nullptr) size = mean_square((pass.*stream)(first + r), pass.hidden_size());
+          if (stream != nullptr && adds)
+            size += squares * static_cast<double>(rows.cols) * mean_square(rows.row(r), rows.cols);
+          const auto root = static_cast<float>(std::sqrt(pass.weight(first + r) / std::max(size, 1e-12)));
+          for (std::int64_t i = 0; i < rows.cols; ++i) weighted_[r * rows.cols + i] = rows.row(r)[i] * root;
+        }
+      });
+      accumulate_gram({weighted_.data(), rows.rows, rows.cols, rows.cols, 1}, gram.data(), threads_);
     };
   }
 
-  // Each row counts as its token does: it is scaled by the root. `exact` (may be null) is the float model,
-  // whose inputs of this product were kept; `stream`: the residual stream that the product adds to.
-  using Stream = const float* (*)(const LayerPass&, std::int64_t token);
-  LayerPass::Visit accumulate(const LayerPass& pass, const LayerPass* exact, Stream stream, std::int64_t in,
-                              std::int64_t out, InputStatistics& sums) {
-    sums.gram.assign(in * in, 0.0f);
-    sums.shift.assign(exact != nullptr ? in * in : 0, 0.0f);
-    sums.residual.assign(exact != nullptr && stream != nullptr ? out * in : 0, 0.0f);
-    return [this, &pass, exact, stream, in, out, &sums](View rows, std::int64_t first) {
-      const auto weighted = [&](std::vector<float>& to, std::int64_t columns, const auto& value) {
-        to.resize(rows.rows * columns);
-        threads_.run(rows.rows, 16, [&](std::size_t begin, std::size_t end, int) {
-          for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
-            const float root = std::sqrt(pass.weight(first + r));
-            for (std::int64_t i = 0; i < columns; ++i) to[r * columns + i] = root * value(r, i);
-          }
-        });
-      };
-      weighted(weighted_, in, [&](std::int64_t r, std::int64_t i) { return rows.row(r)[i]; });
-      const MatrixRef inputs{weighted_.data(), rows.rows, in, in, 1};
-      accumulate_gram(inputs, sums.gram.data(), threads_);
-      if (exact == nullptr) return;
-      weighted(differences_, in, [&](std::int64_t r, std::int64_t i) {
-        return exact_rows_[(first + r) * in + i] - rows.row(r)[i];
-      });
-      multiply_add(MatrixRef{differences_.data(), rows.rows, in, in, 1}.transposed(), inputs, 1.0f,
-                   sums.shift.data(), in, /*upper_only=*/false, threads_);
-      if (stream == nullptr) return;
-      weighted(differences_, out, [&](std::int64_t r, std::int64_t i) {
-        return stream(*exact, first + r)[i] - stream(pass, first + r)[i];
-      });
-      multiply_add(MatrixRef{differences_.data(), rows.rows, out, out, 1}.transposed(), inputs, 1.0f,
-                   sums.residual.data(), in, /*upper_only=*/false, threads_);
-    };
-  }
-
-  // Keeps the tensors of the product; the sums may be empty. The dequantised matrix, for the passes that
+  // Keeps the tensors of the product; the gram may be empty. The dequantised matrix, for the passes that
   // follow, is made only where there is a gram.
-  kernels::Weight quantize(const Product& product, std::vector<float> w, const InputStatistics& sums,
-                           MatrixError* error) {
-    const std::vector<float>& gram = sums.gram;
-    if (!sums.shift.empty())
-      w = corrected_weights(w, product.out, product.in, sums, options_.gptq.correction_damping, threads_);
+  kernels::Weight quantize(const Product& product, const std::vector<float>& w,
+                           const std::vector<float>& gram, MatrixError* error) {
     const QuantizedMatrix matrix = round(product, w, gram);
     *error = error_of(w, matrix, gram, threads_);
     std::int64_t first = 0;
     for (const Part& part : product.parts) {
-      keep(options_.method == Method::kAwq ? pack_awq(part.name, matrix, first, part.rows)
-                                           : pack_gptq(part.name, matrix, first, part.rows));
+      keep(matrix.scheme.fp8                 ? pack_fp8(part.name, matrix, first, part.rows)
+           : options_.method == Method::kAwq ? pack_awq(part.name, matrix, first, part.rows)
+                                             : pack_gptq(part.name, matrix, first, part.rows));
       first += part.rows;
     }
     if (gram.empty()) return {};
@@ -167,24 +151,6 @@ class LayerWork {
     for (std::int64_t row = 0; row < product.out; ++row)
       matrix.dequantize_row(row, floats.data() + row * product.in);
     return pack_floats(ops_, floats, product.out, product.in);
-  }
-
-  void to_fp8(const Product& product, const std::vector<float>& w, MatrixError* error) {
-    const float* rows = w.data();
-    for (const Part& part : product.parts) {
-      std::vector<StoredTensor> tensors = pack_fp8(part.name, rows, part.rows, product.in);
-      for (std::int64_t i = 0; i < part.rows * product.in; ++i) {
-        float scale;
-        std::memcpy(&scale, tensors[1].bytes.data() + i / product.in * sizeof scale, sizeof scale);
-        const double difference =
-            rows[i] -
-            tensor::float8_e4m3_to_float(std::to_integer<std::uint8_t>(tensors[0].bytes[i])) * scale;
-        error->squared_weights += static_cast<double>(rows[i]) * rows[i];
-        error->squared_weight_errors += difference * difference;
-      }
-      keep(std::move(tensors));
-      rows += part.rows * product.in;
-    }
   }
 
   void keep(std::vector<StoredTensor> tensors) {
@@ -196,6 +162,7 @@ class LayerWork {
   QuantizedMatrix round(const Product& product, const std::vector<float>& w, const std::vector<float>& gram) {
     switch (options_.method) {
       case Method::kGptq:
+      case Method::kFp8:
         return gptq(w, product.out, product.in, gram, options_.scheme, options_.gptq, threads_);
       case Method::kAwq:
         return round_clipped(w, product.out, product.in, gram, options_.scheme, threads_);
@@ -207,8 +174,7 @@ class LayerWork {
   const Options& options_;
   kernels::Ops& ops_;
   base::ThreadPool& threads_;
-  std::vector<float> weighted_, differences_;  // rows of one chunk
-  std::vector<float> exact_rows_;              // of all tokens
+  std::vector<float> weighted_;  // rows of one chunk
   std::vector<StoredTensor> tensors_;
 };
 
@@ -242,16 +208,11 @@ base::Result<FloatLayer> read_layer(const Checkpoint& checkpoint, std::int64_t i
 
 std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, const model::DenseShape& shape,
                                          const Options& options, kernels::Ops& ops, LayerPass* pass,
-                                         LayerPass* exact, base::ThreadPool& threads, LayerReport* report) {
+                                         base::ThreadPool& threads, LayerReport* report) {
   LayerWork work(options, ops, threads);
   const Product qkv = qkv_product(shape, index), o = o_product(shape, index),
                 gate_up = gate_up_product(shape, index), down = down_product(shape, index);
-  if (options.method == Method::kFp8) {
-    work.to_fp8(qkv, layer.qkv, &report->qkv);
-    work.to_fp8(o, layer.o, &report->o);
-    work.to_fp8(gate_up, layer.gate_up, &report->gate_up);
-    work.to_fp8(down, layer.down, &report->down);
-  } else if (options.method == Method::kRoundToNearest) {
+  if (options.method == Method::kRoundToNearest) {
     work.quantize(qkv, layer.qkv, {}, &report->qkv);
     work.quantize(o, layer.o, {}, &report->o);
     work.quantize(gate_up, layer.gate_up, {}, &report->gate_up);
@@ -263,48 +224,28 @@ std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, c
     const float* input_norm = layer.input_norm.data();
     const float* mlp_norm = layer.mlp_norm.data();
     if (options.method == Method::kAwq) {
-      const auto gram = [&](std::int64_t in, InputStatistics& sums) {
-        return work.accumulate(*pass, nullptr, nullptr, in, 0, sums);
-      };
-      InputStatistics of_qkv, of_o, of_gate_up, of_down;
-      pass->qkv_inputs(input_norm, gram(qkv.in, of_qkv));
+      LayerGrams grams;
+      pass->qkv_inputs(input_norm, work.accumulate(*pass, nullptr, qkv, layer.qkv, grams.qkv));
       pass->o_inputs(input_norm, pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
-                     gram(o.in, of_o));
-      pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), mlp_norm, gram(gate_up.in, of_gate_up));
+                     work.accumulate(*pass, nullptr, o, layer.o, grams.o));
+      pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), mlp_norm,
+                           work.accumulate(*pass, nullptr, gate_up, layer.gate_up, grams.gate_up));
       pass->down_inputs(mlp_norm, pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
-                        gram(down.in, of_down));
-      fold_awq_scales({of_qkv.gram, of_o.gram, of_gate_up.gram, of_down.gram}, shape, options.scheme, threads,
-                      &layer);
+                        work.accumulate(*pass, nullptr, down, layer.down, grams.down));
+      fold_awq_scales(grams, shape, options.scheme, threads, &layer);
     }
-    const LayerWork::Stream hidden = [](const LayerPass& of, std::int64_t token) -> const float* {
-      return of.hidden(token);
-    };
-    const LayerWork::Stream middle = [](const LayerPass& of, std::int64_t token) { return of.middle(token); };
-    InputStatistics sums;
-    if (exact != nullptr) exact->qkv_inputs(input_norm, work.keep_rows());
-    pass->qkv_inputs(input_norm, work.accumulate(*pass, exact, nullptr, qkv.in, qkv.out, sums));
-    kernels::Weight weight = work.quantize(qkv, layer.qkv, sums, &report->qkv);
-
-    if (exact != nullptr)
-      exact->o_inputs(input_norm, pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
-                      work.keep_rows());
-    pass->o_inputs(input_norm, weight, q_norm, k_norm,
-                   work.accumulate(*pass, exact, hidden, o.in, o.out, sums));
-    weight = work.quantize(o, layer.o, sums, &report->o);
-
-    if (exact != nullptr)
-      exact->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), mlp_norm, work.keep_rows());
-    pass->gate_up_inputs(weight, mlp_norm,
-                         work.accumulate(*pass, exact, nullptr, gate_up.in, gate_up.out, sums));
-    weight = work.quantize(gate_up, layer.gate_up, sums, &report->gate_up);
-
-    if (exact != nullptr)
-      exact->down_inputs(mlp_norm, pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
-                         work.keep_rows());
-    pass->down_inputs(mlp_norm, weight, work.accumulate(*pass, exact, middle, down.in, down.out, sums));
-    weight = work.quantize(down, layer.down, sums, &report->down);
-    if (exact != nullptr) exact->finish(pack_floats(ops, layer.down, down.out, down.in));
-    pass->finish(weight);
+    const bool awq = options.method == Method::kAwq;
+    const LayerWork::Stream before = awq ? nullptr : &LayerPass::layer_input,
+                            between = awq ? nullptr : &LayerPass::mlp_input;
+    std::vector<float> gram;
+    pass->qkv_inputs(input_norm, work.accumulate(*pass, nullptr, qkv, layer.qkv, gram));
+    kernels::Weight weight = work.quantize(qkv, layer.qkv, gram, &report->qkv);
+    pass->o_inputs(input_norm, weight, q_norm, k_norm, work.accumulate(*pass, before, o, layer.o, gram));
+    weight = work.quantize(o, layer.o, gram, &report->o);
+    pass->gate_up_inputs(weight, mlp_norm, work.accumulate(*pass, between, gate_up, layer.gate_up, gram));
+    weight = work.quantize(gate_up, layer.gate_up, gram, &report->gate_up);
+    pass->down_inputs(mlp_norm, weight, work.accumulate(*pass, between, down, layer.down, gram));
+    pass->finish(work.quantize(down, layer.down, gram, &report->down));
   }
   const std::string prefix = prefix_of(index);
   std::vector<StoredTensor> norms;

@@ -12,6 +12,7 @@
 
 namespace pagoda::quantize {
 
+// kFp8: GPTQ with e4m3 in place of integers and a scale a row, whatever the scheme says.
 enum class Method { kRoundToNearest, kGptq, kAwq, kFp8 };
 
 struct Options {
@@ -36,12 +37,10 @@ struct LayerReport {
 };
 
 // Quantises `layer` on the texts of `pass`, which leaves with the layer's outputs as its next inputs; the
-// tensors are those of the layer in a file. `pass` is null for the methods that need no texts. `exact`: the
-// same texts on their way through the float model, for GPTQ with corrections, else null; it leaves with the
-// float layer's outputs.
+// tensors are those of the layer in a file. `pass` is null for the methods that need no texts.
 std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, const model::DenseShape& shape,
                                          const Options& options, kernels::Ops& ops, LayerPass* pass,
-                                         LayerPass* exact, base::ThreadPool& threads, LayerReport* report);
+                                         base::ThreadPool& threads, LayerReport* report);
 // Takes `pass` through a layer as it is.
 void run_layer(const FloatLayer& layer, const model::DenseShape& shape, kernels::Ops& ops, LayerPass& pass);
 

@@ -21,7 +21,7 @@ using checkpoint::StoredLinear;
 using checkpoint::TensorToWrite;
 using tensor::DType;
 
-bool needs_texts(Method method) { return method == Method::kGptq || method == Method::kAwq; }
+bool needs_texts(Method method) { return method != Method::kRoundToNearest; }
 
 json::object quantization_config(const Options& options) {
   const Scheme& scheme = options.scheme;
@@ -181,8 +181,11 @@ MatrixError ModelReport::total() const {
 }
 
 base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::string& out,
-                                         const Options& options, std::vector<CalibrationText> calibration,
+                                         const Options& wanted, std::vector<CalibrationText> calibration,
                                          const std::function<void(double, const std::string&)>& progress) {
+  Options options = wanted;
+  if (options.method == Method::kFp8)
+    options.scheme = {.bits = 8, .group_size = 0, .symmetric = true, .fp8 = true};
   RETURN_IF_ERROR(check(source, options, !calibration.empty()));
   RETURN_IF_ERROR(prepare_directory(out));
   const model::DenseShape shape = model::shape_of(source.config());
@@ -198,12 +201,8 @@ base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::st
   base::ThreadPool threads(options.threads);
   const std::unique_ptr<kernels::Ops> ops =
       kernels::make_cpu_ops({.threads = options.threads, .deterministic = true, .isa = ""});
-  std::unique_ptr<LayerPass> pass, exact;
+  std::unique_ptr<LayerPass> pass;
   if (needs_texts(options.method)) {
-    if (options.method == Method::kGptq && options.gptq.correct) {
-      exact = std::make_unique<LayerPass>(shape, *ops, calibration);
-      RETURN_IF_ERROR(embed(source, /*int8=*/false, *exact));
-    }
     pass = std::make_unique<LayerPass>(shape, *ops, std::move(calibration));
     report.calibration_tokens = pass->tokens();
     RETURN_IF_ERROR(embed(source, options.int8_tables, *pass));
@@ -220,14 +219,10 @@ base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::st
         ASSIGN_OR_RETURN(const FloatLayer layer, read_layer(stored, i));
         run_layer(layer, shape, *ops, *pass);
       }
-      if (exact != nullptr) {
-        ASSIGN_OR_RETURN(const FloatLayer layer, read_layer(source, i));
-        run_layer(layer, shape, *ops, *exact);
-      }
     } else {
       ASSIGN_OR_RETURN(FloatLayer layer, read_layer(source, i));
       const std::vector<StoredTensor> tensors =
-          quantize_layer(std::move(layer), i, shape, options, *ops, pass.get(), exact.get(), threads, &layer_report);
+          quantize_layer(std::move(layer), i, shape, options, *ops, pass.get(), threads, &layer_report);
       RETURN_IF_ERROR(finished.add(i, tensors, layer_report));
     }
     report.layers.push_back(layer_report);

@@ -85,16 +85,15 @@ class Refinement {
     const std::int64_t row = first_ + r;
     float* slope = slope_.data() + r * in_;
     std::uint8_t* values = matrix_.values.data() + row * in_;
-    const int bits = matrix_.scheme.bits;
     for (int sweep = 0; sweep < kSweeps; ++sweep) {
       bool changed = false;
       for (std::int64_t i = 0; i < in_; ++i) {
         const std::int64_t at = row * matrix_.groups() + matrix_.group_of(i);
         const Grid grid{matrix_.scales[at], matrix_.zeros[at]};
-        const float now = static_cast<float>(values[i] - grid.zero) * grid.scale;
-        const int value = nearest_value(now - slope[i] / h_[i * in_ + i], grid, bits);
+        const float now = value_on_grid(values[i], grid, matrix_.scheme);
+        const int value = nearest_value(now - slope[i] / h_[i * in_ + i], grid, matrix_.scheme);
         if (value == values[i]) continue;
-        const float step = static_cast<float>(value - values[i]) * grid.scale;
+        const float step = value_on_grid(value, grid, matrix_.scheme) - now;
         values[i] = static_cast<std::uint8_t>(value);
         const float* h = h_.data() + i * in_;
         for (std::int64_t k = 0; k < in_; ++k) slope[k] += step * h[k];
@@ -113,8 +112,9 @@ class Refinement {
     std::vector<float> integers(count_ * in_), through(count_ * in_);
     for (std::int64_t r = 0; r < count_; ++r)
       for (std::int64_t i = 0; i < in_; ++i)
-        integers[r * in_ + i] = static_cast<float>(matrix_.values[(first_ + r) * in_ + i] -
-                                                   matrix_.zeros[(first_ + r) * groups + i / width]);
+        integers[r * in_ + i] =
+            value_on_grid(matrix_.values[(first_ + r) * in_ + i],
+                          {1.0f, matrix_.zeros[(first_ + r) * groups + i / width]}, matrix_.scheme);
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t begin = g * width, size = std::min(width, in_ - begin);
       std::fill(through.begin(), through.end(), 0.0f);
@@ -148,7 +148,7 @@ class Refinement {
           const float fitted = scales[g] + static_cast<float>(change[g]);
           // A group whose scale would turn around or grow wild is better left alone.
           if (fitted > 0.5f * scales[g] && fitted < 2 * scales[g])
-            scales[g] = storable_scale(fitted);
+            scales[g] = matrix_.scheme.fp8 ? fitted : storable_scale(fitted);
         }
       }
     });
