@@ -170,7 +170,8 @@ Verb add_eval(CLI::App& app) {
                     "Also from the references to the sources (the default), or not");
   command->add_option("--directions", flags->directions, "Only these: en-fr,zh-en")->delimiter(',');
   command->add_option("--compare", flags->compare,
-                      "Other models, DIR or ORG/NAME, on the same lines; several may follow");
+                      "Other models on the same lines: DIR or ORG/NAME, with =int8, =int4 or =fp8 behind it to "
+                      "round it while loading; several may follow");
   command->add_flag(
       "--skills", flags->model.skills,
       "Also rates of terms, tags, numbers and placeholders kept, context not told, script, end");

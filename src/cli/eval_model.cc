@@ -102,7 +102,8 @@ base::Result<ModelSpec> find_model_spec(const std::string& text, const EngineFla
   ModelSpec spec{text, base, ""};
   std::string model = text;
   for (const char* format : {"none", "int8", "int4", "fp8"})
-    if (const std::string ending = std::string("=") + format; text.ends_with(ending)) {
+    if (const std::string ending = std::string("=") + format;
+        text.ends_with(ending) && !std::filesystem::is_directory(text)) {
       spec.flags.quantization = format;
       model.resize(text.size() - ending.size());
     }
