@@ -169,15 +169,17 @@ Verb add_eval(CLI::App& app) {
   command->add_flag("--both-ways,!--one-way", flags->both_ways,
                     "Also from the references to the sources (the default), or not");
   command->add_option("--directions", flags->directions, "Only these: en-fr,zh-en")->delimiter(',');
-  command->add_option("--compare", flags->compare,
-                      "Other models on the same lines: DIR or ORG/NAME, with =int8, =int4 or =fp8 behind it to "
-                      "round it while loading; several may follow");
+  command->add_option(
+      "--compare", flags->compare,
+      "Other models on the same lines: DIR or ORG/NAME, with =int8, =int4 or =fp8 behind it to "
+      "round it while loading; several may follow");
   command->add_flag(
       "--skills", flags->model.skills,
       "Also rates of terms, tags, numbers and placeholders kept, context not told, script, end");
-  command->add_flag("--divergence", flags->divergence,
-                    "Instead of translating: how likely each model finds the references, and how far those of "
-                    "--compare are from --model in that. On the CPU");
+  command->add_flag(
+      "--divergence", flags->divergence,
+      "Instead of translating: how likely each model finds the references, and how far those of "
+      "--compare are from --model in that. On the CPU");
   command->add_option("--limit", flags->limit, "Only the first so many lines of each direction");
   command->add_option("--max-tokens", flags->model.max_tokens,
                       "Tokens of an answer; default: 64, or four for each of the source");

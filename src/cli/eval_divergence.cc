@@ -14,8 +14,8 @@
 namespace pagoda::cli {
 namespace {
 
-constexpr std::int64_t kRows = 512;     // tokens of a step, of whole lines; a longer line has one of its own
-constexpr std::int64_t kBlock = 16;     // tokens of a KV block
+constexpr std::int64_t kRows = 512;      // tokens of a step, of whole lines; a longer line has one of its own
+constexpr std::int64_t kBlock = 16;      // tokens of a KV block
 constexpr std::int64_t kLongest = 2048;  // tokens of a line; longer ones are cut
 
 struct Line {
@@ -64,9 +64,9 @@ base::Result<std::vector<Line>> lines_of(const ModelSpec& spec,
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                    text::Tokenizer::load(spec.directory + "/tokenizer.json"));
   ASSIGN_OR_RETURN(const text::ChatTemplate chat, text::ChatTemplate::detect(tokenizer));
-  ASSIGN_OR_RETURN(const translate::PromptStyle style,
-                   translate::choose_prompt_style(
-                       style_name, std::filesystem::path(spec.directory).filename().string()));
+  ASSIGN_OR_RETURN(
+      const translate::PromptStyle style,
+      translate::choose_prompt_style(style_name, std::filesystem::path(spec.directory).filename().string()));
   std::vector<Line> lines;
   for (const evaluate::Direction& direction : directions)
     for (const evaluate::TestLine& test : direction.lines) {
@@ -115,10 +115,8 @@ class Scorer {
 
   // Logits [outputs, vocab], until the next call.
   tensor::View logits(const Step& step) {
-    const model::Batch batch{step.tokens,
-                             step.positions,
-                             {step.slices, 0, step.longest, step.longest},
-                             step.outputs};
+    const model::Batch batch{
+        step.tokens, step.positions, {step.slices, 0, step.longest, step.longest}, step.outputs};
     return model::forward(*ops_, weights_, *rope_, batch, cache_, *workspace_);
   }
   std::size_t weights_bytes() const { return weights_.bytes(); }
@@ -138,8 +136,8 @@ class Scorer {
     const kernels::KvShape kv{shape.num_layers, shape.num_kv_heads, shape.head_dim, kBlock};
     const std::size_t block_bytes = ops_->kv_layer_block_bytes(kv);
     kv_memory_ =
-        tensor::Buffer(tensor::MemoryTag::kKvCache,
-                       static_cast<std::size_t>(shape.num_layers) * static_cast<std::size_t>(blocks) * block_bytes);
+        tensor::Buffer(tensor::MemoryTag::kKvCache, static_cast<std::size_t>(shape.num_layers) *
+                                                        static_cast<std::size_t>(blocks) * block_bytes);
     cache_ = {kv, blocks, block_bytes, kv_memory_.data()};
     rope_ = std::make_unique<model::RopeTable>(shape.rope_base, shape.head_dim, longest, *ops_);
     workspace_ = std::make_unique<model::DenseWorkspace>(shape, *ops_, rows, outputs);
@@ -256,8 +254,13 @@ base::Result<std::vector<Divergence>> measure_divergence(const std::vector<Model
   for (std::size_t m = 0; m < specs.size(); ++m) {
     const Sums& sum = sums[m];
     const auto tokens = static_cast<double>(sum.tokens);
-    Divergence divergence{specs[m].name, scorers[m]->weights_bytes(), sum.tokens, sum.cross_entropy / tokens,
-                          sum.divergence / tokens, 0, static_cast<double>(sum.same) / tokens};
+    Divergence divergence{specs[m].name,
+                          scorers[m]->weights_bytes(),
+                          sum.tokens,
+                          sum.cross_entropy / tokens,
+                          sum.divergence / tokens,
+                          0,
+                          static_cast<double>(sum.same) / tokens};
     double squares = 0;
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const double off = sum.of_line[i] - divergence.divergence * sum.tokens_of_line[i];

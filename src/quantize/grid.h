@@ -9,8 +9,8 @@
 
 namespace pagoda::quantize {
 
-// How a matrix is to be stored: w = (value - zero) * scale with values in [0, 2^bits), or, of e4m3, w = what the
-// byte stands for * scale.
+// How a matrix is to be stored: w = (value - zero) * scale with values in [0, 2^bits), or, of e4m3, w = what
+// the byte stands for * scale.
 struct Scheme {
   int bits = 4;                   // 4 or 8
   std::int64_t group_size = 128;  // inputs that share scale and zero; 0: the whole row

@@ -77,7 +77,8 @@ class Refinement {
       }
     });
     std::fill_n(slope_.begin(), count_ * in_, 0.0f);
-    multiply_add({error_.data(), count_, in_, in_, 1}, {h_.data(), in_, in_, in_, 1}, 1.0f, slope_.data(), in_,
+    multiply_add({error_.data(), count_, in_, in_, 1}, {h_.data(), in_, in_, in_, 1}, 1.0f, slope_.data(),
+                 in_,
                  /*upper_only=*/false, threads_);
   }
 
@@ -118,8 +119,9 @@ class Refinement {
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t begin = g * width, size = std::min(width, in_ - begin);
       std::fill(through.begin(), through.end(), 0.0f);
-      multiply_add({integers.data() + begin, count_, size, in_, 1}, {h_.data() + begin * in_, size, in_, in_, 1},
-                   1.0f, through.data(), in_, /*upper_only=*/false, threads_);
+      multiply_add({integers.data() + begin, count_, size, in_, 1},
+                   {h_.data() + begin * in_, size, in_, in_, 1}, 1.0f, through.data(), in_,
+                   /*upper_only=*/false, threads_);
       threads_.run(count_, 16, [&](std::size_t from, std::size_t to, int) {
         for (std::size_t r = from; r < to; ++r)
           for (std::int64_t other = 0; other < groups; ++other) {

@@ -111,8 +111,10 @@ TEST_F(CliEvalTest, DivergenceOfAModelFromItselfAndFromFewerBits) {
     EXPECT_NEAR(row.at("kl_divergence").to_number<double>(), 0, 1e-6);
     EXPECT_EQ(row.at("same_choice").to_number<double>(), 1);
   }
-  EXPECT_EQ(eval({"--test", test, "--divergence", "--compare",
-                  PAGODA_SOURCE_DIR "/tests/data/models/hy-1.8b-like"}).code, 2);
+  EXPECT_EQ(
+      eval({"--test", test, "--divergence", "--compare", PAGODA_SOURCE_DIR "/tests/data/models/hy-1.8b-like"})
+          .code,
+      2);
 }
 
 TEST_F(CliEvalTest, MaxTokensCutsAndIsCounted) {

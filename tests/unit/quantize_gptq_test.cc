@@ -139,13 +139,10 @@ TEST(Gptq, FollowsThePaper) {
         for (const bool symmetric : {true, false}) {
           SCOPED_TRACE(fmt::format("g{} {} {} {}", group_size, act_order, static_groups, symmetric));
           const Scheme scheme{4, group_size, symmetric};
-          const QuantizedMatrix q =
-              gptq(p.w, p.out, p.in, p.gram, scheme,
-                   {.damping = 0.01,
-                    .act_order = act_order,
-                    .static_groups = static_groups,
-                    .refine_rounds = 0},
-                   threads);
+          const QuantizedMatrix q = gptq(
+              p.w, p.out, p.in, p.gram, scheme,
+              {.damping = 0.01, .act_order = act_order, .static_groups = static_groups, .refine_rounds = 0},
+              threads);
           EXPECT_EQ(q.group_of_input.empty(), static_groups || !act_order || group_size == 0);
           const std::vector<int> want = oracle(p, q, order_of(p, act_order), 0.01);
           // A quotient may lie so near to a half that float and double round it differently, and then the

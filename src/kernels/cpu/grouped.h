@@ -47,8 +47,8 @@ struct GroupedArgs {
   std::size_t panel_stride = 0;  // bytes
   std::int64_t panels = 0;
   std::int64_t groups = 0;
-  std::int64_t group = 0;        // inputs: 32, 64 or 128
-  const void* scales = nullptr;  // [panels][scale_groups][16]: FP16 or float
+  std::int64_t group = 0;         // inputs: 32, 64 or 128
+  const void* scales = nullptr;   // [panels][scale_groups][16]: FP16 or float
   std::int64_t scale_groups = 0;  // as groups, or 1: all groups of a column share theirs
   bool half_scales = false;
   const std::uint8_t* zeros = nullptr;  // [panels][groups][16]; null: 8 (INT4), 128 (INT8)

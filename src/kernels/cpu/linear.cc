@@ -119,7 +119,7 @@ void CpuOps::linear_grouped(const Weight& weight, tensor::View out, bool accumul
   args.half_scales = has_half_scales(weight);
   args.scales =
       weight.scales.data() + first_scale * (args.half_scales ? sizeof(std::uint16_t) : sizeof(float));
-  if (weight.offsets.size() != 0) 
+  if (weight.offsets.size() != 0)
     args.zeros = weight.offsets.as<std::uint8_t>() + begin * args.groups * kPanelColumns;
   args.columns = std::min(end * kPanelColumns, weight.out_features) - begin * kPanelColumns;
   args.c = out.as<float>() + begin * kPanelColumns;

@@ -83,7 +83,9 @@ void pack_grouped_row(const WeightSource& source, std::int64_t row, RowScratch& 
   const std::int64_t group = grouped_size(source.group_size);
   const std::int64_t groups = grouped_count(source.in_features, group);
   const std::int64_t panel_index = row / kPanelColumns, scale_groups = scale_groups_of(source, groups);
-  const auto from = [&](std::int64_t g) { return source.group_size == 0 ? 0 : g * group / source.group_size; };
+  const auto from = [&](std::int64_t g) {
+    return source.group_size == 0 ? 0 : g * group / source.group_size;
+  };
   for (std::int64_t g = 0; g < scale_groups; ++g)
     weight.scales.as<float>()[(panel_index * scale_groups + g) * kPanelColumns + lane] =
         scratch.scales[from(g)];
@@ -100,8 +102,7 @@ void allocate(const WeightSource& source, Weight& weight) {
   if (is_grouped(weight)) {
     const std::int64_t groups = grouped_count(source.in_features, grouped_size(source.group_size));
     const std::int64_t columns = panels * kPanelColumns;
-    weight.scales =
-        Buffer(MemoryTag::kWeights, columns * scale_groups_of(source, groups) * sizeof(float));
+    weight.scales = Buffer(MemoryTag::kWeights, columns * scale_groups_of(source, groups) * sizeof(float));
     if (source.has_zeros) weight.offsets = Buffer(MemoryTag::kWeights, columns * groups);
   } else if (source.format != WeightFormat::kBF16) {
     weight.scales = Buffer(MemoryTag::kWeights, source.out_features * sizeof(float));
@@ -163,8 +164,8 @@ std::size_t packed_panel_bytes(const Weight& weight) {
 }
 
 bool has_half_scales(const Weight& weight) {
-  return weight.scales.size() == packed_panels(weight.out_features) * scale_groups(weight) * kPanelColumns *
-                                     sizeof(std::uint16_t);
+  return weight.scales.size() ==
+         packed_panels(weight.out_features) * scale_groups(weight) * kPanelColumns * sizeof(std::uint16_t);
 }
 
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
@@ -212,9 +213,10 @@ void unpack_grouped_row(const Weight& weight, const std::uint8_t* panel, std::in
                           ? panel[quad_byte(k, lane)]
                           : panel[octet_byte(k, lane)] >> (k % 8 < 4 ? 0 : 4) & 15;
     const std::int64_t g = k / group;
-    const int zero = weight.offsets.size() == 0
-                         ? symmetric_byte(weight.format)
-                         : weight.offsets.as<std::uint8_t>()[(panel_index * groups + g) * kPanelColumns + lane];
+    const int zero =
+        weight.offsets.size() == 0
+            ? symmetric_byte(weight.format)
+            : weight.offsets.as<std::uint8_t>()[(panel_index * groups + g) * kPanelColumns + lane];
     const std::int64_t at = (panel_index * with_scale + (with_scale == 1 ? 0 : g)) * kPanelColumns + lane;
     const float scale =
         half ? tensor::half_to_float(weight.scales.as<std::uint16_t>()[at]) : weight.scales.as<float>()[at];

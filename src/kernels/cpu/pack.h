@@ -11,14 +11,15 @@
 
 namespace pagoda::kernels::cpu {
 
-// k groups of one panel that is not grouped: pairs for kBF16, quads for kFp8, padded to whole AMX tiles with zeros.
+// k groups of one panel that is not grouped: pairs for kBF16, quads for kFp8, padded to whole AMX tiles with
+// zeros.
 std::int64_t packed_groups(WeightFormat format, std::int64_t in_features);
 std::int64_t packed_panels(std::int64_t out_features);
 // Whether a weight has the layout of grouped.h.
 bool is_grouped(const Weight& weight);
 std::size_t packed_panel_bytes(const Weight& weight);
-// Of a grouped one: groups of a row with a scale of their own; 1 where the row has one, although its inputs are
-// rounded by groups of grouped_size(0), so that an outlier costs its neighbours alone.
+// Of a grouped one: groups of a row with a scale of their own; 1 where the row has one, although its inputs
+// are rounded by groups of grouped_size(0), so that an outlier costs its neighbours alone.
 std::int64_t scale_groups(const Weight& weight);
 bool has_half_scales(const Weight& weight);  // of a grouped one
 
