@@ -25,6 +25,8 @@ inline void configure_tiles(int inputs) {
     config.columns[tile] = static_cast<std::uint16_t>(tile == 4 || tile == 5 ? inputs : 64);
     config.rows[tile] = static_cast<std::uint8_t>(tile >= 6 ? inputs / 4 : kTileRows);
   }
+  // gcc 12 believes that the instruction reads eight bytes, and drops stores to the others.
+  asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
 }
 
