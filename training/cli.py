@@ -9,7 +9,7 @@ import torch
 from training.attention import MASKED
 from training.average import average_models
 from training.checkpoint import read_checkpoint
-from training.evaluate import held_out_loss, read_held_out
+from training.evaluate import held_out_loss, read_held_out, rounded_losses
 from training.hf_directory import read_weights, write_model
 from training.model import HunyuanDense, ModelConfig
 from training.prepare import PrepareOptions, prepare
@@ -45,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--learning-rate", type=float, default=TrainOptions.learning_rate, help="peak, both optimizers")
     verb.add_argument("--warm-up-steps", type=int, default=TrainOptions.warm_up_steps)
     verb.add_argument("--smoothing", type=float, default=TrainOptions.smoothing, help="label smoothing")
+    verb.add_argument(
+        "--rounding-part", type=float, default=TrainOptions.rounding_part, help="last part, trained for INT4 and INT8"
+    )
+    verb.add_argument(
+        "--rounding-share", type=float, default=TrainOptions.rounding_share, help="of steps and layers then"
+    )
     verb.add_argument("--checkpoint-seconds", type=float, default=TrainOptions.checkpoint_seconds)
     verb.add_argument("--log-seconds", type=float, default=TrainOptions.log_seconds)
     verb.add_argument("--min-rate", type=float, default=0.0, help="tokens/s under which the run gives up; 0: never")
@@ -65,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("models", type=Path, nargs="+")
     verb.add_argument("--data", type=Path, required=True)
     verb.add_argument("--limit", type=int, default=0, help="score at most about so many; 0: all")
+    verb.add_argument("--rounded", action="store_true", help="also as INT8, FP8 and INT4 would have it")
     return parser
 
 
@@ -96,6 +103,9 @@ def _evaluate(given: argparse.Namespace) -> None:
         weights = read_weights(folder, dict(model.named_parameters()))
         model.load_state_dict(weights)
         print(f"held-out loss, {folder}: {held_out_loss(model.to(device), held_out, dtype, rows_at_once=128)}")
+        if given.rounded:
+            losses = rounded_losses(model, held_out, dtype)
+            print("  rounded: " + " ".join(f"{name} {loss:.4f}" for name, loss in losses.items()))
 
 
 def main(arguments: list[str] | None = None) -> int:
