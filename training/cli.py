@@ -13,7 +13,8 @@ from training.evaluate import held_out_loss, read_held_out, rounded_losses
 from training.hf_directory import read_weights, write_model
 from training.model import HunyuanDense, ModelConfig
 from training.prepare import PrepareOptions, prepare
-from training.train import TooSlowError, TrainOptions, train
+from training.schedule import TrainOptions
+from training.train import TooSlowError, train
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,9 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--rounding-part", type=float, default=TrainOptions.rounding_part, help="last part, trained for INT4 and INT8"
     )
-    verb.add_argument(
-        "--rounding-share", type=float, default=TrainOptions.rounding_share, help="of steps and layers then"
-    )
+    verb.add_argument("--rounding-share", type=float, default=TrainOptions.rounding_share, help="of the steps then")
     verb.add_argument("--checkpoint-seconds", type=float, default=TrainOptions.checkpoint_seconds)
     verb.add_argument("--log-seconds", type=float, default=TrainOptions.log_seconds)
     verb.add_argument("--min-rate", type=float, default=0.0, help="tokens/s under which the run gives up; 0: never")

@@ -20,20 +20,32 @@ GROUP: Final = 128
 _SHARES: Final = (1.0, 0.9, 0.8)
 
 
-def round_int4(weight: Tensor, group: int = GROUP) -> Tensor:
-    """[out, in] -> the same, each group of `group` inputs on 16 steps of its own range, which holds 0."""
-    groups = weight.view(weight.shape[0], -1, min(group, weight.shape[1]))
+def _round_int4(weight: Tensor, symmetric: bool) -> Tensor:
+    groups = weight.view(weight.shape[0], -1, min(GROUP, weight.shape[1]))
     low, high = groups.amin(-1, keepdim=True).clamp(max=0.0), groups.amax(-1, keepdim=True).clamp(min=0.0)
+    if symmetric:
+        high = torch.maximum(-low, high)
+        low = -high
     best = groups
     least = torch.full_like(low, torch.inf)
     for share in _SHARES:
         scale = ((high - low) * share / 15.0).clamp(min=1e-12)
-        zero = (-low * share / scale).round()
+        zero = torch.full_like(low, 8.0) if symmetric else (-low * share / scale).round()
         rounded = (((groups / scale).round() + zero).clamp(0.0, 15.0) - zero) * scale
         error = (rounded - groups).square().sum(-1, keepdim=True)
         best = torch.where(error < least, rounded, best)
         least = torch.minimum(least, error)
     return best.view_as(weight)
+
+
+def round_int4(weight: Tensor) -> Tensor:
+    """[out, in] -> the same, each group of GROUP inputs on 16 steps of its own range, which holds 0."""
+    return _round_int4(weight, symmetric=False)
+
+
+def round_int4_symmetric(weight: Tensor) -> Tensor:
+    """[out, in] -> the same, each group of GROUP inputs on 16 steps around 0."""
+    return _round_int4(weight, symmetric=True)
 
 
 def round_int8(weight: Tensor) -> Tensor:
@@ -48,25 +60,28 @@ def round_fp8(weight: Tensor) -> Tensor:
     return (weight / scale).to(torch.float8_e4m3fn).to(weight.dtype) * scale
 
 
-FORMATS: Final = {"int4": round_int4, "int8": round_int8, "fp8": round_fp8}
+FORMATS: Final = {"int4": round_int4, "int4-symmetric": round_int4_symmetric, "int8": round_int8, "fp8": round_fp8}
+# Of the layers in a step that rounds, so many round their weights, and so many what flows into them.
+LAYERS: Final = 0.75
 
 
 @dataclass(frozen=True)
 class Draw:
     """What a step rounds: per layer, and last for the embedding, which is the head too."""
 
+    format_name: str
     weights: Tensor  # [layers + 1], of bool
     activations: Tensor  # [layers + 1], 1 where inputs of matrices are rounded, else 0
 
 
 def draw_rounding(layers: int, share: float, step: int) -> Draw | None:
-    """None: a step without rounding; so is every n-th if `share` is below 1. The same for the same step."""
+    """`share` of the steps round, the others get None. A step always draws the same."""
     generator = torch.Generator().manual_seed(step)
-    chances = torch.rand(2 * (layers + 1) + 1, generator=generator)
+    chances = torch.rand(2 * (layers + 1) + 2, generator=generator)
     if chances[-1] >= share:
         return None
-    weights, activations = chances[:-1].view(2, layers + 1) < share
-    return Draw(weights, activations.float())
+    weights, activations = chances[:-2].view(2, layers + 1) < LAYERS
+    return Draw("int4" if chances[-2] < 0.5 else "int4-symmetric", weights, activations.float())
 
 
 @contextmanager

@@ -84,7 +84,9 @@ def test_tags_come_back_in_order(examples: list[Example]) -> None:
 
 
 def test_numbers_and_placeholders_are_copied(examples: list[Example]) -> None:
-    marks = re.compile(r"\{0\}|%s|\{name\}|\$\{var\}|%1\$s|\{\{count\}\}|https://[a-zA-Z0-9./]+|[a-zA-Z]+@[a-zA-Z]+\.com|\{\w+\}|%d|`[a-zA-Z_]+`")
+    marks = re.compile(
+        r"\{0\}|%s|\{name\}|\$\{var\}|%1\$s|\{\{count\}\}|https://[a-zA-Z0-9./]+|[a-zA-Z]+@[a-zA-Z]+\.com|\{\w+\}|%d|`[a-zA-Z_]+`"
+    )
     seen = 0
     for example in examples:
         text = _text(example)

@@ -16,7 +16,8 @@ from training.cli import main
 from training.evaluate import held_out_loss, read_held_out
 from training.hf_directory import read_weights
 from training.model import HunyuanDense, ModelConfig
-from training.train import Schedule, TooSlowError, Trainer, TrainOptions, learning_rate_factor, train
+from training.schedule import Schedule, TrainOptions, learning_rate_factor
+from training.train import TooSlowError, Trainer, train
 
 CPU = torch.device("cpu")
 
