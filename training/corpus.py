@@ -114,6 +114,31 @@ def split_held_out(pairs: list[Pair], per_language_pair: int) -> Split:
     return Split(training, held_out)
 
 
+def pivot_pairs(pairs: list[Pair], split: Split) -> list[Pair]:
+    """Pairs of Chinese and another language that are translations of one English sentence of Tatoeba.
+
+    Only of training pairs, without those that are there already and those that share a sentence with a held-out pair.
+    """
+    most = 2  # translations of a sentence into a language
+    taken = {(pair.target_language, text) for pair in (pairs[i] for i in split.held_out) for text in pair[2:4]}
+    known = {pair[1:4] for pair in pairs if pair.source_language == "zh"}
+    translations: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for index in split.training:
+        pair = pairs[index]
+        if pair.corpus in UNORDERED and pair.source_language == "en":
+            found = translations[pair.source][pair.target_language]
+            if len(found) < most:
+                found.append(pair.target)
+    made = set()
+    for by_language in translations.values():
+        for chinese in by_language.get("zh", ()):
+            for language, texts in by_language.items():
+                for text in texts if language != "zh" else ():
+                    if (language, chinese) not in taken and (language, text) not in taken:
+                        made.add((language, chinese, text))
+    return [Pair("zh", language, chinese, text, "tatoeba_pivot") for language, chinese, text in sorted(made - known)]
+
+
 def direction_weights(pairs: list[Pair], indices: list[int]) -> dict[tuple[str, str], float]:
     """By how much a direction's examples are multiplied: small language pairs are seen more often."""
     size: dict[tuple[str, str], float] = defaultdict(float)

@@ -12,6 +12,7 @@ from training.attention import MASKED
 from training.batch import make_batch
 from training.model import HunyuanDense
 from training.packing import Rows
+from training.rounding import rounded_weights
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,24 @@ def read_held_out(folder: Path, limit: int = 0) -> HeldOut:
         return HeldOut(rows, [str(name) for name in arrays["directions"][::every]])
 
 
+def rounded_losses(model: HunyuanDense, held_out: HeldOut, dtype: torch.dtype) -> dict[str, float]:
+    """What the formats that `pagoda quantize` writes would lose, rounded to nearest: their loss, by format."""
+    losses = {}
+    for name, activations in (("int8", True), ("fp8", False), ("int4", True)):
+        with rounded_weights(model, name):
+            losses[name] = held_out_loss(model, held_out, dtype, rounded=activations).mean
+    return losses
+
+
 @torch.no_grad()
-def held_out_loss(model: HunyuanDense, held_out: HeldOut, dtype: torch.dtype, rows_at_once: int = 512) -> HeldOutLoss:
-    """Runs uncompiled: few steps, another shape."""
+def held_out_loss(
+    model: HunyuanDense,
+    held_out: HeldOut,
+    dtype: torch.dtype,
+    rows_at_once: int = 512,
+    rounded: bool = False,
+) -> HeldOutLoss:
+    """Runs uncompiled: few steps, another shape. `rounded`: the inputs of all matrices are rounded to INT8."""
     device = model.embedding.weight.device
     attention, model.attention = model.attention, MASKED
     names = sorted(set(held_out.directions))
@@ -59,7 +75,7 @@ def held_out_loss(model: HunyuanDense, held_out: HeldOut, dtype: torch.dtype, ro
             width = int(sizes[chosen].max())
             rows = held_out.rows
             part = Rows(rows.tokens[chosen, :width], rows.learnt[chosen, :width], rows.segment[chosen, :width])
-            losses, at = _token_losses(model, part, dtype)
+            losses, at = _token_losses(model, part, dtype, rounded)
             direction = torch.from_numpy(number[chosen]).to(device)[at // width]
             sums.index_add_(0, direction, losses.double())
             counts.index_add_(0, direction, torch.ones_like(losses, dtype=torch.float64))
@@ -69,11 +85,12 @@ def held_out_loss(model: HunyuanDense, held_out: HeldOut, dtype: torch.dtype, ro
     return HeldOutLoss(sum(by_direction.values()) / len(by_direction), by_direction)
 
 
-def _token_losses(model: HunyuanDense, rows: Rows, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _token_losses(model: HunyuanDense, rows: Rows, dtype: torch.dtype, rounded: bool) -> tuple[Tensor, Tensor]:
     device = model.embedding.weight.device
+    everywhere = torch.ones(model.config.num_hidden_layers + 1, device=device) if rounded else None
     batch = make_batch(rows).to(device)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        hidden = model(batch.tokens, batch.segment, batch.position)
+        hidden = model(batch.tokens, batch.segment, batch.position, everywhere)
     weight = model.embedding.weight.to(dtype)
     losses = []
     for at, target in zip(batch.at.split(8192), batch.target.split(8192), strict=True):

@@ -1,35 +1,33 @@
 """From pairs to examples: a prompt as HY-MT writes it, and the answer that is to be learnt.
 
 Most examples are plain translations; the rest teach what the prompts promise: glossaries obeyed, context used and not
-translated, tags kept, several sentences and lines, numbers, placeholders and addresses copied.
+translated, tags kept, several sentences and lines, numbers, placeholders and addresses copied. Terms, tags and
+placeholders stand around or in place of words that translate each other; an Aligner finds them.
 """
 
 import random
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from training import templates
+from training import markup, templates
+from training.alignment import Aligner, Link, phrases
 from training.corpus import CORPUS_WEIGHTS, DIALOGUES, LABELS, UNORDERED, Pair
 from training.languages import WITHOUT_SPACES
+from training.templates import Example
 from training.terms import NAMES, Dictionary, coin, find_term, shared_number
 
-# Shares of all examples. Terms and tags need a term that stands in both texts, so fewer come out.
+# Shares of all examples. Terms and tags need words that are found in both texts, so fewer come out.
 SEVERAL: Final = 0.12
-TERMS: Final = 0.13
-TAGS: Final = 0.09
-WHOLE_TAGS: Final = 0.02
+TERMS: Final = 0.06
+TAGS: Final = 0.08
+WHOLE_TAGS: Final = 0.015
 CONTEXT: Final = 0.06
 NEW_NUMBER: Final = 0.3
-PLACEHOLDER: Final = 0.012
+PLACEHOLDER: Final = 0.02
+# Sentences joined by a line break of HTML instead of a space or a new line.
+HTML_BREAK: Final = 0.06
 # Joined sentences hold at most this many characters of source.
 JOINED_CHARACTERS: Final = 170
-
-
-class Example(NamedTuple):
-    """One training text: `[begin][user] prompt [assistant] answer [end]`; only the answer is learnt."""
-
-    prompt: str
-    answer: str
 
 
 class Found(NamedTuple):
@@ -39,11 +37,6 @@ class Found(NamedTuple):
     translation: str
     in_source: tuple[int, int]
     in_target: tuple[int, int]
-
-
-def _wrap(text: str, span: tuple[int, int], number: int) -> str:
-    begin, end = span
-    return f"{text[:begin]}<s{number}>{text[begin:end]}</s{number}>{text[end:]}"
 
 
 def _replace(text: str, span: tuple[int, int], new: str) -> str:
@@ -62,11 +55,13 @@ class ExampleBuilder:
         usable: bytearray,
         dictionary: Dictionary,
         direction_weights: dict[tuple[str, str], float],
+        aligner: Aligner | None = None,
     ) -> None:
         self._pairs = pairs
         self._usable = usable
         self._dictionary = dictionary
         self._direction_weights = direction_weights
+        self._aligner = aligner
 
     def build(self, indices: Iterable[int], draw: random.Random) -> list[Example]:
         """Examples of these pairs in both directions, as often as corpus and direction weigh."""
@@ -88,18 +83,22 @@ class ExampleBuilder:
             other = str(draw.randint(0, 10 ** draw.randint(1, 6)))
             source, target, number = source.replace(number, other, 1), target.replace(number, other, 1), other
         if draw.random() < PLACEHOLDER:
-            source, target = self._with_placeholder(source, target, draw)
+            source, target = self._with_placeholder(pair, source, target, draw)
+            number = None
 
         chance = draw.random()
         if chance < SEVERAL and corpus not in LABELS:
             return self._several(index, flip, source, target, draw)
         chance -= SEVERAL
         if 0 <= chance < TERMS + TAGS:
-            found = self._find(pair, source, target, draw)
-            if found and chance < TERMS:
-                return self._with_terms(pair, source, target, found, draw)
-            if chance >= TERMS and (found or number):
-                return self._with_tags(target_language, source, target, found, number, draw)
+            if chance < TERMS:
+                found = self._find(pair, source, target, draw)
+                if found:
+                    return self._with_terms(pair, source, target, found, draw)
+            else:
+                links = self._markable(pair, source, target, number, draw)
+                if links:
+                    return markup.tagged_example(pair, source, target, links, draw)
         chance -= TERMS + TAGS
         if 0 <= chance < WHOLE_TAGS:
             if draw.random() < 0.6:
@@ -145,8 +144,11 @@ class ExampleBuilder:
         lines = draw.random() < (0.8 if dialogue else 0.4)
         if lines and len(sources) > 1 and draw.random() < (0.4 if dialogue else 0.2):
             sources, targets = [f"- {one}" for one in sources], [f"- {one}" for one in targets]
+        html_break = draw.choice(("<br/>", "<br>", "<br /> ")) if draw.random() < HTML_BREAK else ""
 
         def join(texts: list[str], language: str) -> str:
+            if html_break:
+                return html_break.join(texts)
             return ("\n" if lines else "" if language in WITHOUT_SPACES else " ").join(texts)
 
         prompt = templates.plain(*languages[:2], join(sources, languages.source_language), draw)
@@ -163,7 +165,29 @@ class ExampleBuilder:
             in_target = find_term(target, translation, target_language) if in_source else None
             if in_source and in_target:
                 return Found(term, translation, in_source, in_target)
-        return None
+        links = self._links(pair, source, target)
+        if not links:
+            return None
+        in_source, in_target = draw.choice(links)
+        return Found(source[slice(*in_source)], target[slice(*in_target)], in_source, in_target)
+
+    def _links(self, pair: Pair, source: str, target: str) -> list[Link]:
+        """Words and phrases that translate each other; they may overlap."""
+        if self._aligner is None:
+            return []
+        links = self._aligner.links(*pair[:2], source, target)
+        return links + phrases(links)
+
+    def _markable(self, pair: Pair, source: str, target: str, number: str | None, draw: random.Random) -> list[Link]:
+        """What tags can stand around: linked words, a name or label, the number."""
+        links = self._links(pair, source, target)
+        if not links:
+            found = self._find(pair, source, target, draw)
+            links = [Link(found.in_source, found.in_target)] if found else []
+        if number:
+            begins = (source.find(number), target.find(number))
+            links.append(Link(*((begin, begin + len(number)) for begin in begins)))
+        return links
 
     def _with_terms(self, pair: Pair, source: str, target: str, found: Found, draw: random.Random) -> Example:
         """The found term under a glossary; often replaced by a coined word, so that only the glossary helps."""
@@ -172,6 +196,8 @@ class ExampleBuilder:
         chance = draw.random()
         if chance < 0.55:
             term, translation = coin(source_language, draw), coin(target_language, draw)
+            if draw.random() < 0.25:  # of two words
+                term, translation = f"{coin('en', draw)} {term}", f"{coin('en', draw)} {translation}"
         elif chance < 0.8 and draw.random() < 0.5:
             translation = coin(target_language, draw)
         source = _replace(source, found.in_source, term)
@@ -185,35 +211,13 @@ class ExampleBuilder:
         draw.shuffle(glossary)
         return Example(templates.terminology(source_language, target_language, source, glossary, draw), target)
 
-    @staticmethod
-    def _with_tags(
-        target_language: str,
-        source: str,
-        target: str,
-        found: Found | None,
-        number: str | None,
-        draw: random.Random,
-    ) -> Example:
-        if found:
-            in_source, in_target = found.in_source, found.in_target
-        else:
-            assert number is not None
-            in_source = (source.find(number), source.find(number) + len(number))
-            in_target = (target.find(number), target.find(number) + len(number))
-        source, target = _wrap(source, in_source, 1), _wrap(target, in_target, 1)
-        if draw.random() < 0.3:
-            source, target = f"<s2>{source}</s2>", f"<s2>{target}</s2>"
-        return Example(templates.tagged(target_language, source), f"<target>{target}</target>")
-
-    @staticmethod
-    def _with_placeholder(source: str, target: str, draw: random.Random) -> tuple[str, str]:
-        word = coin("en", draw).lower()
-        placeholder = draw.choice(
-            (
-                "{0}", "%s", "{name}", "${var}", "%1$s", "{{count}}", f"https://example.org/{word}",
-                f"{coin('en', draw)}@{word}.com", f"`{word}_{coin('en', draw).lower()}`",
-            )
-        )  # fmt: skip
+    def _with_placeholder(self, pair: Pair, source: str, target: str, draw: random.Random) -> tuple[str, str]:
+        """In place of a word, or at one of the ends."""
+        placeholder = markup.placeholder(draw)
+        links = self._links(pair, source, target) if draw.random() < 0.6 else []
+        if links:
+            in_source, in_target = draw.choice(links)
+            return _replace(source, in_source, placeholder), _replace(target, in_target, placeholder)
         if draw.random() < 0.5:
             return f"{source} {placeholder}", f"{target} {placeholder}"
         return f"{placeholder} {source}", f"{placeholder} {target}"

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.model import ModelConfig
+from training.packed_weights import dequantise
 from training.shards import write_json
 from training.tokenizer import BEGIN, END, PAD
 
@@ -59,21 +60,20 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
 def read_weights(folder: Path, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a directory in FP32 under HunyuanDense's names; `parameters` tells names and shapes.
 
-    Also reads Pagoda's INT8 (`pagoda-int8`): one scale an output channel, under the weight's name + `_scale`. That is
-    near enough to the original to train on from.
+    Also reads what `pagoda quantize` writes with `--method gptq` and `--method rtn` (packed_weights.py).
     """
     tensors = _read_tensors(folder)
+    config = folder / "config.json"
+    quantization = json.loads(config.read_text()).get("quantization_config", {}) if config.exists() else {}
     weights = {}
     for name, parameter in parameters.items():
         published = published_name(name)
-        if published not in tensors:
+        tensor = dequantise(tensors, published, quantization)
+        if tensor is None:
             raise ValueError(f"{folder} has no tensor {published}")
-        tensor = tensors[published]
-        if tensor.dtype == torch.int8:
-            tensor = tensor.float() * tensors[f"{published}_scale"].float()[:, None]
         if tensor.shape != parameter.shape:
             raise ValueError(f"{folder}: {published} is {list(tensor.shape)}, expected {list(parameter.shape)}")
-        weights[name] = tensor.float()
+        weights[name] = tensor
     return weights
 
 

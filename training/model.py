@@ -58,6 +58,18 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1)
 
 
+def round_tokens(x: Tensor, share: Tensor | None) -> Tensor:
+    """x [..., width] with each token on 255 steps, where share is 1; as it is where share is 0 or None.
+
+    For the gradient it is x itself; rounding.py says what for.
+    """
+    if share is None:
+        return x
+    exact = x.detach().float()
+    scale = (exact.abs().amax(-1, keepdim=True) / 127.0).clamp(min=1e-12)
+    return x + (share * ((exact / scale).round() * scale - exact)).to(x.dtype)
+
+
 class Layer(nn.Module):
     """Attention and MLP, each behind a norm and beside the residual."""
 
@@ -81,19 +93,29 @@ class Layer(nn.Module):
         self.up = nn.Linear(hidden, config.intermediate_size, bias=False)
         self.down = nn.Linear(config.intermediate_size, hidden, bias=False)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, attention: AttentionPath, mask: Any) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        cosine: Tensor,
+        sine: Tensor,
+        attention: AttentionPath,
+        mask: Any,
+        rounded: Tensor | None,
+    ) -> Tensor:
         batch, length, _ = x.shape
         # One wide product instead of three narrow ones; the parameters stay apart for Muon.
-        qkv = F.linear(self.input_norm(x), torch.cat([self.q.weight, self.k.weight, self.v.weight]))
+        qkv = F.linear(
+            round_tokens(self.input_norm(x), rounded), torch.cat([self.q.weight, self.k.weight, self.v.weight])
+        )
         qkv = qkv.view(batch, length, self.heads + 2 * self.kv_heads, self.head_dim).transpose(1, 2)
         q, k, v = qkv.split([self.heads, self.kv_heads, self.kv_heads], 1)
         q = self.q_norm(rotate(q, cosine, sine)).to(v.dtype)
         k = self.k_norm(rotate(k, cosine, sine)).to(v.dtype)
         mixed = attention.attend(q, k, v, mask).transpose(1, 2).reshape(batch, length, -1)
-        x = x + self.o(mixed)
-        wide = F.linear(self.post_norm(x), torch.cat([self.gate.weight, self.up.weight]))
+        x = x + self.o(round_tokens(mixed, rounded))
+        wide = F.linear(round_tokens(self.post_norm(x), rounded), torch.cat([self.gate.weight, self.up.weight]))
         gate, up = wide.chunk(2, -1)
-        return x + self.down(F.silu(gate) * up)
+        return x + self.down(round_tokens(F.silu(gate) * up, rounded))
 
 
 class HunyuanDense(nn.Module):
@@ -112,14 +134,18 @@ class HunyuanDense(nn.Module):
             if parameter.dim() == 2:
                 nn.init.normal_(parameter, std=small if name.endswith(("o.weight", "down.weight")) else 0.02)
 
-    def forward(self, tokens: Tensor, segment: Tensor, position: Tensor) -> Tensor:
-        """tokens, segment, position [batch, length] -> hidden states [batch * length, hidden], FP32."""
+    def forward(self, tokens: Tensor, segment: Tensor, position: Tensor, rounded: Tensor | None = None) -> Tensor:
+        """tokens, segment, position [batch, length] -> hidden states [batch * length, hidden], FP32.
+
+        rounded [layers + 1]: 1 where the inputs of a layer's matrices (last: of the head) are rounded to INT8.
+        """
         half = torch.arange(0, self.config.head_dim, 2, device=tokens.device, dtype=torch.float32)
         frequency = self.config.rope_theta ** (-half / self.config.head_dim)
         angle = position[:, None, :, None].float() * frequency
         cosine, sine = angle.cos(), angle.sin()
         x = self.embedding(tokens)
         mask = self.attention.make_mask(segment)
-        for layer in self.layers:
-            x = layer(x, cosine, sine, self.attention, mask)
-        return self.norm(x).view(-1, self.config.hidden_size)
+        shares = [None] * (len(self.layers) + 1) if rounded is None else rounded.unbind()
+        for layer, share in zip(self.layers, shares, strict=False):
+            x = layer(x, cosine, sine, self.attention, mask, share)
+        return round_tokens(self.norm(x), shares[-1]).view(-1, self.config.hidden_size)

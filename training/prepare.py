@@ -14,9 +14,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from training import shards
-from training.corpus import Pair, Split, direction_weights, read_corpus, split_held_out
-from training.examples import Example, ExampleBuilder, held_out_examples
+from training.alignment import build_aligner
+from training.corpus import Pair, Split, direction_weights, pivot_pairs, read_corpus, split_held_out
+from training.examples import ExampleBuilder, held_out_examples
 from training.packing import Rows, pack
+from training.templates import Example
 from training.terms import build_dictionary
 from training.tokenizer import PromptEncoder, build_tokenizer, encode_texts, load_tokenizer
 
@@ -111,7 +113,9 @@ def _describe(examples: list[Example]) -> str:
         elif "参考上面的信息" in prompt:
             kinds["context"] += 1
         elif "<source>" in prompt:
-            kinds["tags"] += 1
+            kinds["two tags" if "<s2>" in answer else "tags"] += 1
+        elif "</" in answer:
+            kinds["HTML"] += 1
         else:
             kinds["lines" if "\n" in answer else "plain"] += 1
     return ", ".join(f"{kind} {count / len(examples):.1%}" for kind, count in kinds.most_common())
@@ -144,12 +148,16 @@ def _prepare(options: PrepareOptions) -> None:
         started,
         f"{len(pairs):,} pairs, {len(split.held_out):,} held out, {len(split.training):,} to train on",
     )
+    pivoted = pivot_pairs(pairs, split)
+    split.training.extend(range(len(pairs), len(pairs) + len(pivoted)))
+    pairs += pivoted
+    _log(started, f"{len(pivoted):,} pairs more through English")
     weights = direction_weights(pairs, split.training)
     _log(started, "weights: " + " ".join(f"{s}-{t} {w:.2f}" for (s, t), w in sorted(weights.items())))
     usable = bytearray(len(pairs))
     for index in split.training:
         usable[index] = 1
-    builder = ExampleBuilder(pairs, usable, build_dictionary(pairs), weights)
+    dictionary = build_dictionary(pairs)
 
     chosen = options.out / "tokenizer.json"
     if options.tokenizer is not None:
@@ -159,9 +167,14 @@ def _prepare(options: PrepareOptions) -> None:
     elif not chosen.exists():
         draw = random.Random(options.seed)
         sample = draw.sample(split.training, min(400_000, len(split.training)))
-        build_tokenizer(builder.build(sample, draw), options.vocabulary, draw).save(str(chosen))
+        unaligned = ExampleBuilder(pairs, usable, dictionary, weights).build(sample, draw)
+        build_tokenizer(unaligned, options.vocabulary, draw).save(str(chosen))
         _log(started, "tokenizer built")
     tokenizer = load_tokenizer(chosen)
+    workers = options.workers or os.cpu_count() or 1
+    aligner = build_aligner(pairs, split.training, tokenizer, workers)
+    _log(started, f"words linked: {aligner}")
+    builder = ExampleBuilder(pairs, usable, dictionary, weights, aligner)
     draw = random.Random(0)
     shown = builder.build(draw.sample(split.training, min(3000, len(split.training))), draw)
     _log(started, f"kinds: {_describe(shown)}")
@@ -172,7 +185,6 @@ def _prepare(options: PrepareOptions) -> None:
     shards.write_meta(options.out, meta)
     missing = [i for i in range(meta.shards) if not shards.shard_path(options.out, i).exists()]
     totals = np.zeros(4, np.int64)
-    workers = options.workers or os.cpu_count() or 1
     context = multiprocessing.get_context("fork")
     gc.freeze()  # the corpus stays shared between the processes
     with context.Pool(workers, initializer=os.nice, initargs=(10,)) as pool:

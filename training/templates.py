@@ -4,10 +4,18 @@ A template says the target language only; the source language decides in which l
 """
 
 import random
+from typing import NamedTuple
 
 from training.languages import CHINESE_NAMES, ENGLISH_NAMES, joins_chinese
 
 Term = tuple[str, str]
+
+
+class Example(NamedTuple):
+    """One training text: `[begin][user] prompt [assistant] answer [end]`; only the answer is learnt."""
+
+    prompt: str
+    answer: str
 
 
 def official(source: str, target: str, text: str) -> str:

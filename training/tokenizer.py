@@ -8,8 +8,8 @@ from typing import Final
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training import templates
-from training.examples import Example
 from training.languages import LANGUAGES
+from training.templates import Example
 
 BEGIN: Final = 0
 USER: Final = 1

@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,68 +9,20 @@ from torch import Tensor, nn
 
 from training import shards
 from training.attention import MASKED
-from training.batch import make_batch
+from training.batch import Batch, make_batch
 from training.checkpoint import Checkpoint, CheckpointWriter, Progress, read_checkpoint
-from training.evaluate import HeldOut, held_out_loss, read_held_out
+from training.evaluate import HeldOut, held_out_loss, read_held_out, rounded_losses
 from training.hf_directory import read_weights, write_model
 from training.model import HunyuanDense, ModelConfig
 from training.muon import Muon
+from training.rounding import draw_rounding, rounded_weights
+from training.schedule import Schedule, TrainOptions, learning_rate_factor
 from training.shards import Position, ShardReader
 from training.warm_up import Way, choose_way, loss_of
 
 
 class TooSlowError(RuntimeError):
     """The machine is far slower than the run was planned for."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What `python -m training train` is asked for."""
-
-    data: Path
-    out: Path
-    init: Path | None = None  # a Hugging Face directory to start from; None: random weights
-    config: ModelConfig = field(default_factory=ModelConfig)  # of a run without `init`
-    minutes: float = 10.0  # from the first step on
-    steps: int = 0  # > 0: so many steps instead of `minutes`
-    rows: int = 512
-    length: int = 256
-    learning_rate: float = 1.2e-3
-    warm_up_steps: int = 150
-    smoothing: float = 0.1
-    averaged_part: float = 0.35  # the moving average begins when this part of the schedule is left
-    average_horizon: int = 400  # steps that the moving average reaches back
-    checkpoint_seconds: float = 120.0
-    log_seconds: float = 10.0
-    fast_enough: float = 1.0e6  # tokens/s, fwd + bwd, at which no other way is tried
-    min_rate: float = 0.0  # tokens/s under which the run ends early; 0: never
-    held_out_limit: int = 0
-    patience_seconds: float = 900.0  # waiting for the data to appear
-    seed: int = 0
-
-
-def learning_rate_factor(fraction: float, step: int, warm_up_steps: int) -> float:
-    """Up over the first steps, then down in a straight line to zero at the end of the schedule."""
-    return min(1.0, (step + 1) / max(1, warm_up_steps)) * max(0.0, 1.0 - fraction)
-
-
-class Schedule:
-    """Which fraction of the run is done: by steps, or by time so that it ends at the deadline whatever the speed.
-
-    A resumed run goes from the fraction it had to 1 in the time it is given now.
-    """
-
-    def __init__(self, options: TrainOptions, begun: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._options = options
-        self._begun = begun
-        self._clock = clock
-        self._started = clock()
-
-    def fraction(self, step: int) -> float:
-        if self._options.steps:
-            return min(1.0, step / self._options.steps)
-        passed = (self._clock() - self._started) / (60.0 * self._options.minutes)
-        return min(1.0, self._begun + (1.0 - self._begun) * passed)
 
 
 class Trainer:
@@ -91,7 +41,13 @@ class Trainer:
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         print(f"{parameters / 1e6:.1f} M parameters", flush=True)
         self.way: Way = choose_way(
-            self.model, options.rows, options.length, options.smoothing, self.dtype, options.fast_enough
+            self.model,
+            options.rows,
+            options.length,
+            options.smoothing,
+            self.dtype,
+            options.fast_enough,
+            rounds=options.rounding_part > 0,
         )
         matrices = [p for name, p in self.model.named_parameters() if p.dim() == 2 and not name.startswith("embedding")]
         others = [p for name, p in self.model.named_parameters() if p.dim() == 1 or name.startswith("embedding")]
@@ -171,8 +127,7 @@ class Trainer:
         for optimizer in (self.muon, self.adam):
             for group in optimizer.param_groups:
                 group["lr"] = options.learning_rate * factor * progress.rate_scale
-        loss = loss_of(self.model, self.way.forward, self.way.chunk_loss, batch, options.smoothing, self.dtype)
-        loss.backward()
+        loss = self._backward(batch)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.adam.step()
         self.muon.step()
@@ -180,6 +135,24 @@ class Trainer:
         progress.step += 1
         progress.tokens += batch.tokens.numel()
         return loss.detach()
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Loss and gradients of a batch, by rounded weights and activations if it is time and this step's turn."""
+        options, progress = self.options, self.progress
+        draw = None
+        if progress.fraction >= 1.0 - options.rounding_part:
+            draw = draw_rounding(self.model.config.num_hidden_layers, options.rounding_share, progress.step)
+        if draw is None:
+            loss = loss_of(self.model, self.way.forward, self.way.chunk_loss, batch, options.smoothing, self.dtype)
+            loss.backward()
+            return loss
+        activations = draw.activations.to(self.device)
+        with rounded_weights(self.model, draw.format_name, draw.weights):
+            loss = loss_of(
+                self.model, self.way.forward, self.way.chunk_loss, batch, options.smoothing, self.dtype, activations
+            )
+            loss.backward()
+        return loss
 
     def _update_average(self) -> None:
         """An exponential moving average of the weights over the last part of the run."""
@@ -260,11 +233,19 @@ class Trainer:
         print(f"the loss is no number: back to step {self.progress.step} at half the rate", flush=True)
         self._save()
 
+    def _print_rounded(self, name: str, held_out: HeldOut) -> dict[str, float]:
+        losses = rounded_losses(self.model, held_out, self.dtype)
+        print(f"  {name}, rounded: " + " ".join(f"{name} {loss:.4f}" for name, loss in losses.items()), flush=True)
+        return losses
+
     def held_out(self) -> HeldOut:
         return read_held_out(self.options.data, self.options.held_out_limit)
 
     def finish(self) -> Path:
-        """Scores the last weights and their moving average on the held-out slice; writes the better to out/model."""
+        """Scores the last weights and their moving average on the held-out slice; writes the better to out/model.
+
+        After a run that rounds, the better is the one whose exact and INT4 losses together are less.
+        """
         assert self.reader is not None
         self.reader.close()
         candidates = {"last": {name: weight.clone() for name, weight in self.weights().items()}}
@@ -274,9 +255,12 @@ class Trainer:
         scores = {}
         for name, weights in candidates.items():
             self._set_weights(weights)
-            scores[name] = held_out_loss(self.model, held_out, self.dtype)
-            print(f"held-out loss, {name}: {scores[name]}", flush=True)
-        best = min(scores, key=lambda name: scores[name].mean)
+            loss = held_out_loss(self.model, held_out, self.dtype)
+            scores[name] = loss.mean
+            print(f"held-out loss, {name}: {loss}", flush=True)
+            if self.options.rounding_part > 0:
+                scores[name] += self._print_rounded(name, held_out)["int4"]
+        best = min(scores, key=lambda name: scores[name])
         folder = self.options.out / "model"
         write_model(folder, self.model.config, candidates[best], self.options.data / "tokenizer.json")
         print(f"written: {folder} ({best})", flush=True)
@@ -288,7 +272,10 @@ def train(options: TrainOptions) -> Path:
     trainer = Trainer(options)
     trainer.load()
     if trainer.progress.step == 0 and options.init is not None:
-        before = held_out_loss(trainer.model, trainer.held_out(), trainer.dtype)
+        held_out = trainer.held_out()
+        before = held_out_loss(trainer.model, held_out, trainer.dtype)
         print(f"held-out loss, before: {before}", flush=True)
+        if options.rounding_part > 0:
+            trainer._print_rounded("before", held_out)
     trainer.run()
     return trainer.finish()

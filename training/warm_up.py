@@ -15,7 +15,7 @@ from training.loss import ChunkLoss, chunk_loss, cross_entropy
 from training.model import HunyuanDense
 from training.packing import Rows, pack
 
-Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
+Forward = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 # Largest mean difference of hidden states from the plain path, relative to their mean size; BF16 gives about 0.01.
 TOLERANCE: Final = 0.05
@@ -47,11 +47,17 @@ def random_rows(rows: int, length: int, vocabulary: int) -> Rows:
 
 
 def loss_of(
-    model: HunyuanDense, forward: Forward, step: ChunkLoss, batch: Batch, smoothing: float, dtype: torch.dtype
+    model: HunyuanDense,
+    forward: Forward,
+    step: ChunkLoss,
+    batch: Batch,
+    smoothing: float,
+    dtype: torch.dtype,
+    rounded: Tensor | None = None,
 ) -> Tensor:
-    """The loss of a batch; what the training loop and the warm-up share."""
+    """The loss of a batch; what the training loop and the warm-up share. `rounded`: as HunyuanDense has it."""
     with torch.autocast(batch.tokens.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        hidden = forward(batch.tokens, batch.segment, batch.position)
+        hidden = forward(batch.tokens, batch.segment, batch.position, rounded)
     learnt = hidden.index_select(0, batch.at)
     return cross_entropy(learnt, model.embedding.weight, batch.target, smoothing, dtype, step)
 
@@ -61,7 +67,7 @@ def _agrees(model: HunyuanDense, forward: Forward, batch: Batch, dtype: torch.dt
     path = model.attention
     with torch.autocast(batch.tokens.device.type, dtype=dtype, enabled=dtype != torch.float32):
         # With gradients: without them it would be compiled once more.
-        found = forward(batch.tokens, batch.segment, batch.position).detach()
+        found = forward(batch.tokens, batch.segment, batch.position, None).detach()
         model.attention = attention.MASKED
         with torch.no_grad():
             expected = model(batch.tokens[:few], batch.segment[:few], batch.position[:few])
@@ -73,7 +79,13 @@ def _agrees(model: HunyuanDense, forward: Forward, batch: Batch, dtype: torch.dt
 
 
 def _try(
-    model: HunyuanDense, path: str, compiled: bool, batches: list[Batch], smoothing: float, dtype: torch.dtype
+    model: HunyuanDense,
+    path: str,
+    compiled: bool,
+    batches: list[Batch],
+    smoothing: float,
+    dtype: torch.dtype,
+    rounds: bool,
 ) -> Way | None:
     name = f"{path}, {'compiled' if compiled else 'not compiled'}"
     started = time.monotonic()
@@ -84,6 +96,9 @@ def _try(
         step: ChunkLoss = torch.compile(chunk_loss, dynamic=False, fullgraph=True) if compiled else chunk_loss
         for batch in batches[:2]:
             loss_of(model, forward, step, batch, smoothing, dtype).backward()
+        if rounds:  # compiled now, while there is no data yet
+            nothing = torch.zeros(model.config.num_hidden_layers + 1, device=batches[0].tokens.device)
+            loss_of(model, forward, step, batches[0], smoothing, dtype, nothing).backward()
         loss = loss_of(model, forward, step, batches[0], smoothing, dtype).item()
         if not _agrees(model, forward, batches[0], dtype):
             print(f"  {name}: wrong result", flush=True)
@@ -111,8 +126,19 @@ def _try(
     return Way(name, forward, step, rate)
 
 
-def choose_way(model: HunyuanDense, rows: int, length: int, smoothing: float, dtype: torch.dtype, enough: float) -> Way:
-    """The first way that reaches `enough` tokens/s, or the fastest of those that work. The model's weights stay."""
+def choose_way(
+    model: HunyuanDense,
+    rows: int,
+    length: int,
+    smoothing: float,
+    dtype: torch.dtype,
+    enough: float,
+    rounds: bool = False,
+) -> Way:
+    """The first way that reaches `enough` tokens/s, or the fastest of those that work. The model's weights stay.
+
+    `rounds`: the way will also be asked to round activations.
+    """
     device = model.embedding.weight.device
     whole = random_rows(2 * rows, length, model.config.vocab_size)
     halves = (slice(0, rows), slice(rows, 2 * rows))
@@ -123,7 +149,7 @@ def choose_way(model: HunyuanDense, rows: int, length: int, smoothing: float, dt
     for path, compiled in plans:
         if not compiled and best is not None:
             continue
-        way = _try(model, path, compiled, batches, smoothing, dtype)
+        way = _try(model, path, compiled, batches, smoothing, dtype, rounds)
         if way is not None and (best is None or way.tokens_per_second > best.tokens_per_second):
             best = way
         if best is not None and best.tokens_per_second >= enough:

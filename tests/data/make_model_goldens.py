@@ -4,9 +4,10 @@
 The reference is `HunYuanDenseV1ForCausalLM` of Hugging Face transformers, on the CPU, in FP32 (the stored weights,
 widened), with eager attention and one thread. Exact command, from the repository's root:
 
-    python3 tests/data/make_model_goldens.py --nano ../shared/nano-bf16
+    PYTHONPATH=. python3 tests/data/make_model_goldens.py --nano ../shared/nano-bf16 --bundled models/nano
 
-Without --nano only tests/data/models/ is written. `--search 300` writes nothing: it prints the seed whose greedy
+Without --nano and --bundled only tests/data/models/ is written. The bundled model is quantised: the reference gets its
+weights as they are stored, back in floats (training/packed_weights.py). `--search 300` writes nothing: it prints the seed whose greedy
 continuations are the most decisive, which is how the seeds in tiny_checkpoints.py were found. Versions: README.md here.
 
 How each checkpoint is loaded. `from_pretrained(folder)` reads the files as written, and the script then checks that
@@ -17,7 +18,9 @@ does not know `attention_head_dim`, so for hy-odd-spelling, which has no other, 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -27,6 +30,10 @@ import tokenizers
 import torch
 import transformers
 from safetensors.torch import save_file
+
+from training.attention import MASKED
+from training.hf_directory import published_name, read_weights
+from training.model import HunyuanDense, ModelConfig
 
 from tiny_checkpoints import CHECKPOINTS, Checkpoint, Tensors, random_weights, write_checkpoint, write_json
 
@@ -151,6 +158,19 @@ def nano_golden(folder: Path) -> tuple[Tensors, list[dict[str, object]]]:
     return golden, prompts
 
 
+def write_floats(bundled: Path, folder: Path) -> None:
+    """The quantised model as a directory of FP32 weights that transformers reads."""
+    config = ModelConfig.read(bundled / "config.json")
+    with torch.device("meta"):
+        parameters = dict(HunyuanDense(config, MASKED).named_parameters())
+    weights = {published_name(name): weight for name, weight in read_weights(bundled, parameters).items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    values = json.loads((bundled / "config.json").read_text())
+    values.pop("quantization_config", None)
+    (folder / "config.json").write_text(json.dumps(values))
+    shutil.copyfile(bundled / "tokenizer.json", folder / "tokenizer.json")
+
+
 def made_with() -> dict[str, str]:
     """One metadata entry, since safetensors writes several in random order and the files should be reproducible."""
     modules = [torch, transformers, safetensors, np, tokenizers]
@@ -160,6 +180,7 @@ def made_with() -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nano", type=Path, metavar="DIR", help="the BF16 nano model; its golden goes to nano/")
+    parser.add_argument("--bundled", type=Path, metavar="DIR", help="models/nano; its golden goes to bundled/")
     parser.add_argument("--search", type=int, metavar="SEEDS", help="only look for good seeds among 1..SEEDS")
     parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write (default: %(default)s)")
     arguments = parser.parse_args()
@@ -176,10 +197,16 @@ def main() -> None:
         golden, least = tiny_golden(spec, spec.seed, folder)
         save_file(golden, folder / "golden.safetensors", metadata=made_with())
         print(f"{spec.name}: least greedy lead {least:.4f}")
-    if arguments.nano and not arguments.search:
-        folder = arguments.out / "nano"
+    for name, model in (("nano", arguments.nano), ("bundled", arguments.bundled)):
+        if not model or arguments.search:
+            continue
+        folder = arguments.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        golden, prompts = nano_golden(arguments.nano)
+        with tempfile.TemporaryDirectory() as floats:
+            if name == "bundled":
+                write_floats(model, Path(floats))
+                model = Path(floats)
+            golden, prompts = nano_golden(model)
         save_file(golden, folder / "golden.safetensors", metadata=made_with())
         write_json(folder / "prompts.json", prompts)
     print(made_with()["made_with"])

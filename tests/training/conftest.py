@@ -12,8 +12,9 @@ import torch
 
 from training.cli import main
 from training.model import ModelConfig
+from training.schedule import TrainOptions
 from training.tokenizer import load_tokenizer
-from training.train import TrainOptions, train
+from training.train import train
 
 # The same tokens whatever the machine has beside this test, and no fight for cores.
 torch.set_num_threads(1)

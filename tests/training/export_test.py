@@ -112,6 +112,49 @@ def test_int8_weights_are_read_and_what_is_missing_is_named(config: ModelConfig,
         read_weights(tmp_path, weights)
 
 
+@pytest.mark.skipif("PAGODA" not in os.environ, reason="PAGODA names no binary")
+@pytest.mark.parametrize(
+    ("flags", "worst"),
+    [
+        ("--method gptq --bits 4 --group-size 32 --asym --lm-head int8", 0.2),
+        ("--method gptq --bits 4 --group-size 32 --desc-act", 0.2),
+        ("--method rtn --bits 4 --group-size 32", 0.2),
+        ("--method gptq --bits 8 --group-size 32", 0.02),
+        ("--method rtn --bits 8", 0.02),
+    ],
+)
+def test_quantised_models_are_read(data: Path, tmp_path: Path, flags: str, worst: float) -> None:
+    config = ModelConfig(load_tokenizer(data / "tokenizer.json").get_vocab_size(), 64, 96, 2, 4, 2, 32)
+    model = HunyuanDense(config, MASKED)
+    with torch.no_grad():
+        for layer in model.layers:  # so that a wrong order or zero point does not stay small
+            for parameter in layer.parameters():
+                if parameter.dim() == 2:
+                    parameter.mul_(torch.linspace(0.2, 3.0, parameter.shape[1])).add_(0.01)
+    weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    write_model(tmp_path / "exact", config, weights, data / "tokenizer.json")
+    texts = tmp_path / "texts"
+    texts.write_text("Tom buys 3 apples.\n" * 4)
+    command = [os.environ["PAGODA"], "quantize", str(tmp_path / "exact"), str(tmp_path / "small"), *flags.split()]
+    if "--bits 8" not in flags or "gptq" in flags:
+        command += ["--calibration", str(texts)]
+    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    for name, weight in read_weights(tmp_path / "small", weights).items():
+        error = (weight - weights[name]).norm() / weights[name].norm()
+        assert error < worst, (name, float(error))
+
+
+def test_another_layout_is_refused(config: ModelConfig, tmp_path: Path) -> None:
+    weights = HunyuanDense(config, MASKED).state_dict()
+    tensors = {published_name(name): weight for name, weight in weights.items()}
+    stem = "model.layers.0.self_attn.q_proj"
+    tensors[f"{stem}.qweight"] = tensors.pop(f"{stem}.weight").to(torch.int32)
+    save_file(tensors, str(tmp_path / "model.safetensors"))
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "awq", "bits": 4}}')
+    with pytest.raises(ValueError, match=r"q_proj\.weight: only the layout of GPTQ"):
+        read_weights(tmp_path, weights)
+
+
 def test_average_is_the_mean(trained: Path, config: ModelConfig, tmp_path: Path) -> None:
     one, other, mean = (tmp_path / name for name in ("one", "other", "mean"))
     tokenizer = trained / "model/tokenizer.json"

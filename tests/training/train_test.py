@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.conftest import Tiny
 from training import train as train_module
 from training.attention import MASKED
 from training.checkpoint import read_checkpoint
@@ -16,7 +17,8 @@ from training.cli import main
 from training.evaluate import held_out_loss, read_held_out
 from training.hf_directory import read_weights
 from training.model import HunyuanDense, ModelConfig
-from training.train import Schedule, TooSlowError, Trainer, TrainOptions, learning_rate_factor, train
+from training.schedule import Schedule, TrainOptions, learning_rate_factor
+from training.train import TooSlowError, Trainer, train
 
 CPU = torch.device("cpu")
 
@@ -154,3 +156,17 @@ def test_learning_rate_rises_then_falls_to_zero_with_the_time() -> None:
     for now[0] in (100.0, 160.0, 220.0, 300.0):
         found.append(schedule.fraction(7))
     assert found == [0.5, 0.75, 1.0, 1.0]
+
+
+def test_one_command_prepares_and_trains_and_says_why_it_cannot(
+    tiny: Tiny, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["run", "--out", str(out), "--init", str(trained / "model"), "--steps", "3", "--rows", "2"]
+    sizes = ["--passes", "1", "--shards-per-pass", "2", "--held-out", "6", "--workers", "1"]
+    assert main([*arguments, *sizes, "--corpus", str(tiny.path)]) == 0
+    assert (out / "model/config.json").exists() and read_checkpoint(out / "checkpoint.pt", CPU).progress.step == 3
+    assert (out / "data/tokenizer.json").read_bytes() == (trained / "model/tokenizer.json").read_bytes()
+    other = [*arguments[:2], str(tmp_path / "other"), *arguments[3:]]
+    assert main([*other, *sizes, "--corpus", str(tmp_path / "none.tsv")]) == 1
+    assert "the preparation failed: FileNotFoundError" in capfd.readouterr().err

@@ -25,8 +25,9 @@ inline void configure_tiles(int inputs) {
     config.columns[tile] = static_cast<std::uint16_t>(tile == 4 || tile == 5 ? inputs : 64);
     config.rows[tile] = static_cast<std::uint8_t>(tile >= 6 ? inputs / 4 : kTileRows);
   }
-  // gcc 12 believes that the instruction reads eight bytes, and drops stores to the others.
-  asm volatile("" ::"r"(&config) : "memory");
+  // GCC 12 takes the instruction to read eight bytes and drops the other stores: an empty shape, and SIGILL
+  // at the next tile. This reads all of it.
+  __asm__ volatile("" ::"m"(config));
   _tile_loadconfig(&config);
 }
 

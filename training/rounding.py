@@ -1,0 +1,108 @@
+"""Training for the number formats that come after it: weights and activations rounded as a quantised model rounds them.
+
+Gradients pass straight through the rounding (Bengio et al. 2013): a step computes loss and gradients with rounded
+values and moves the exact ones. Layers are drawn step by step, so the exact weights stay as good as the rounded ones.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from training.model import HunyuanDense
+
+# Inputs that share a scale and a zero point; the widest that `pagoda quantize` is used with is the hardest.
+GROUP: Final = 128
+# Ranges of a group that are tried; the one with the least squared error is taken, as `pagoda quantize` does.
+_SHARES: Final = (1.0, 0.9, 0.8)
+
+
+def _round_int4(weight: Tensor, symmetric: bool) -> Tensor:
+    groups = weight.view(weight.shape[0], -1, min(GROUP, weight.shape[1]))
+    low, high = groups.amin(-1, keepdim=True).clamp(max=0.0), groups.amax(-1, keepdim=True).clamp(min=0.0)
+    if symmetric:
+        high = torch.maximum(-low, high)
+        low = -high
+    best = groups
+    least = torch.full_like(low, torch.inf)
+    for share in _SHARES:
+        scale = ((high - low) * share / 15.0).clamp(min=1e-12)
+        zero = torch.full_like(low, 8.0) if symmetric else (-low * share / scale).round()
+        rounded = (((groups / scale).round() + zero).clamp(0.0, 15.0) - zero) * scale
+        error = (rounded - groups).square().sum(-1, keepdim=True)
+        best = torch.where(error < least, rounded, best)
+        least = torch.minimum(least, error)
+    return best.view_as(weight)
+
+
+def round_int4(weight: Tensor) -> Tensor:
+    """[out, in] -> the same, each group of GROUP inputs on 16 steps of its own range, which holds 0."""
+    return _round_int4(weight, symmetric=False)
+
+
+def round_int4_symmetric(weight: Tensor) -> Tensor:
+    """[out, in] -> the same, each group of GROUP inputs on 16 steps around 0."""
+    return _round_int4(weight, symmetric=True)
+
+
+def round_int8(weight: Tensor) -> Tensor:
+    """[out, in] -> the same, each row on 255 steps between -max and max."""
+    scale = (weight.abs().amax(-1, keepdim=True) / 127.0).clamp(min=1e-12)
+    return (weight / scale).round() * scale
+
+
+def round_fp8(weight: Tensor) -> Tensor:
+    """[out, in] -> the same, each row in e4m3 with its largest value exact."""
+    scale = (weight.abs().amax(-1, keepdim=True) / 448.0).clamp(min=1e-12)
+    return (weight / scale).to(torch.float8_e4m3fn).to(weight.dtype) * scale
+
+
+FORMATS: Final = {"int4": round_int4, "int4-symmetric": round_int4_symmetric, "int8": round_int8, "fp8": round_fp8}
+# Of the layers in a step that rounds, so many round their weights, and so many what flows into them.
+LAYERS: Final = 0.75
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a step rounds: per layer, and last for the embedding, which is the head too."""
+
+    format_name: str
+    weights: Tensor  # [layers + 1], of bool
+    activations: Tensor  # [layers + 1], 1 where inputs of matrices are rounded, else 0
+
+
+def draw_rounding(layers: int, share: float, step: int) -> Draw | None:
+    """`share` of the steps round, the others get None. A step always draws the same."""
+    generator = torch.Generator().manual_seed(step)
+    chances = torch.rand(2 * (layers + 1) + 2, generator=generator)
+    if chances[-1] >= share:
+        return None
+    weights, activations = chances[:-2].view(2, layers + 1) < LAYERS
+    return Draw("int4" if chances[-2] < 0.5 else "int4-symmetric", weights, activations.float())
+
+
+@contextmanager
+def rounded_weights(model: HunyuanDense, format_name: str, chosen: Tensor | None = None) -> Iterator[None]:
+    """The model's matrices rounded while the context lasts: the layers' to the format, the embedding's to INT8.
+
+    `chosen` [layers + 1] tells which; None: all. Gradients that are computed inside are those of the exact weights.
+    """
+    exact: list[tuple[Tensor, Tensor]] = []
+    with torch.no_grad():
+        for number, layer in enumerate([*model.layers, model.embedding]):
+            if chosen is not None and not chosen[number]:
+                continue
+            rounding = round_int8 if layer is model.embedding else FORMATS[format_name]
+            for parameter in layer.parameters():
+                if parameter.dim() == 2:
+                    exact.append((parameter, parameter.clone()))
+                    parameter.copy_(rounding(parameter))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, original in exact:
+                parameter.copy_(original)
