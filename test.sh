@@ -47,6 +47,15 @@ fixed_addresses() {
   if setarch "$(uname -m)" -R true 2>/dev/null; then setarch "$(uname -m)" -R "$@"; else "$@"; fi
 }
 
+# The targets that the chosen tests need: those of their names, and the program for a test that is a script.
+test_targets() {
+  local run=$1 known name
+  known=$(cmake --build --preset "$run" --target help) || return $?
+  for name in $(ctest --preset "$run" "${label[@]}" -N | sed -n 's/^ *Test *#[0-9]*: //p'); do
+    if grep -q "^$name: " <<<"$known"; then echo "$name"; else echo pagoda; fi
+  done | sort -u
+}
+
 summaries=()
 exit_code=0
 # ctest's line goes into `summaries`, the first exit code that is not 0 into exit_code.
@@ -55,7 +64,13 @@ run_tests() {
   local wrapper=()
   if [ "$run" = tsan ]; then wrapper=(fixed_addresses); fi
   step "configuring $run" cmake --preset "$run" -DPAGODA_TESTS=ON || return $?
-  step "building $run" cmake --build --preset "$run" || return $?
+  local targets=()
+  if [ ${#label[@]} -gt 0 ]; then
+    mapfile -t targets < <(test_targets "$run")
+    [ ${#targets[@]} -gt 0 ] || { echo "no test has a label that matches '${label[1]}'" >&2; return 1; }
+    targets=(--target "${targets[@]}")
+  fi
+  step "building $run" cmake --build --preset "$run" "${targets[@]}" || return $?
   if [ "$run" = release ]; then
     # Each header must compile alone; once is enough, sanitizers change nothing there.
     step "checking headers" cmake --build --preset "$run" --target check_headers || return $?

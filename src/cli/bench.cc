@@ -47,26 +47,28 @@ base::Result<std::unique_ptr<execute::Runner>> make_runner(const Flags& flags,
 
 void print_row(const Flags& flags, const std::string& model, const std::string& format, const BenchRow& row) {
   if (flags.json) {
-    const boost::json::object object = {{"test", row.test},
-                                        {"model", model},
-                                        {"format", format},
-                                        {"batch", row.batch},
-                                        {"tokens_per_second", row.tokens_per_second},
-                                        {"bytes", row.bytes},
-                                        {"operations", row.operations},
-                                        {"read_bytes_per_second", row.read_bytes_per_second},
-                                        {"floor_tokens_per_second", row.floor_tokens_per_second},
-                                        {"fraction", row.fraction()}};
+    boost::json::object object = {{"test", row.test},
+                                  {"model", model},
+                                  {"format", format},
+                                  {"batch", row.batch},
+                                  {"tokens_per_second", row.tokens_per_second},
+                                  {"bytes", row.bytes},
+                                  {"operations", row.operations},
+                                  {"read_bytes_per_second", row.read_bytes_per_second},
+                                  {"floor_tokens_per_second", row.floor_tokens_per_second},
+                                  {"fraction", row.fraction()}};
+    if (row.gpu_idle_fraction >= 0) object["gpu_idle_fraction"] = row.gpu_idle_fraction;
     fmt::print("{}\n", boost::json::serialize(object));
   } else {
-    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>14.1f} G {:>12.1f} {:>6.0f} % {:>7.1f} GB/s\n",
+    fmt::print("{:<7} {:>5} {:>12.1f} {:>10.2f} GB {:>14.1f} G {:>12.1f} {:>6.0f} % {:>7.1f} GB/s{}\n",
                row.test, row.batch, row.tokens_per_second, row.bytes / 1e9, row.operations / 1e9,
-               row.floor_tokens_per_second, 100 * row.fraction(), row.read_bytes_per_second / 1e9);
+               row.floor_tokens_per_second, 100 * row.fraction(), row.read_bytes_per_second / 1e9,
+               row.gpu_idle_fraction < 0 ? "" : fmt::format(" {:>7.1f} %", 100 * row.gpu_idle_fraction));
   }
   std::fflush(stdout);
 }
 
-base::Result<std::unique_ptr<engine::Engine>> load_for_streams(const Flags& flags) {
+base::Result<std::unique_ptr<engine::Engine>> load_for_streams(const Flags& flags, bool time_device) {
   if (!flags.random_weights.empty())
     return base::invalid("--streams needs a model with a tokenizer, not --random-weights");
   const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
@@ -76,12 +78,13 @@ base::Result<std::unique_ptr<engine::Engine>> load_for_streams(const Flags& flag
   static_cast<kernels::DeviceOptions&>(options) = flags.device;
   options.engine.runner.max_num_seqs = most;
   options.engine.runner.max_model_len = 512;
+  options.engine.time_device = time_device;
   return engine::load_engine(flags.model, options, nullptr);
 }
 
 // The same requests with and without sockets between them and the engine.
 base::Status run_all_beside_sockets(const Flags& flags) {
-  ASSIGN_OR_RETURN(auto engine, load_for_streams(flags));
+  ASSIGN_OR_RETURN(auto engine, load_for_streams(flags, /*time_device=*/false));
   const std::string device = engine->device();
   const std::int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
   ASSIGN_OR_RETURN(const auto server, BenchServer::start(std::move(engine), most));
@@ -115,10 +118,10 @@ base::Status run_all_beside_sockets(const Flags& flags) {
 
 // Requests through the whole engine; the first row is what the others are compared with.
 base::Status run_all_streams(const Flags& flags) {
-  ASSIGN_OR_RETURN(const auto engine, load_for_streams(flags));
+  ASSIGN_OR_RETURN(const auto engine, load_for_streams(flags, /*time_device=*/false));
   if (!flags.json)
-    fmt::print("{}, {}\n\n{:>8} {:>12} {:>8} {:>10}\n", flags.model, engine->device(), "streams", "tokens/s",
-               "ratio", "KV wasted");
+    fmt::print("{}, {}\n\n{:>8} {:>12} {:>8} {:>10}{}\n", flags.model, engine->device(), "streams",
+               "tokens/s", "ratio", "KV wasted", engine->on_device() ? "  GPU idle" : "");
   double first = 0;
   for (const std::int32_t streams : flags.streams) {
     StreamsRow best;
@@ -128,17 +131,17 @@ base::Status run_all_streams(const Flags& flags) {
     }
     if (first == 0) first = best.tokens_per_second;
     const double ratio = best.tokens_per_second / first;
-    if (flags.json)
-      fmt::print("{}\n",
-                 boost::json::serialize(boost::json::object{{"test", "streams"},
-                                                            {"model", flags.model},
-                                                            {"batch", streams},
-                                                            {"tokens_per_second", best.tokens_per_second},
-                                                            {"ratio_to_first", ratio},
-                                                            {"kv_waste", best.kv_waste}}));
-    else
-      fmt::print("{:>8} {:>12.1f} {:>7.2f}x {:>8.2f} %\n", streams, best.tokens_per_second, ratio,
-                 100 * best.kv_waste);
+    if (flags.json) {
+      boost::json::object object = {{"test", "streams"},       {"model", flags.model},
+                                    {"batch", streams},        {"tokens_per_second", best.tokens_per_second},
+                                    {"ratio_to_first", ratio}, {"kv_waste", best.kv_waste}};
+      if (engine->on_device()) object["gpu_idle_fraction"] = best.gpu_idle_fraction;
+      fmt::print("{}\n", boost::json::serialize(object));
+    } else {
+      fmt::print("{:>8} {:>12.1f} {:>7.2f}x {:>8.2f} %{}\n", streams, best.tokens_per_second, ratio,
+                 100 * best.kv_waste,
+                 engine->on_device() ? fmt::format(" {:>7.1f} %", 100 * best.gpu_idle_fraction) : "");
+    }
   }
   return {};
 }
@@ -177,8 +180,9 @@ base::Status run(const Flags& flags) {
                runner->ops().description());
     fmt::print("multiplying at most: {:.0f} G operations/s; reading: beside each row\n\n",
                limits.operations_per_second / 1e9);
-    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}\n", "test", "batch", "tokens/s", "bytes",
-               "operations", "floor tok/s", "reached", "limit read");
+    fmt::print("{:<7} {:>5} {:>12} {:>13} {:>16} {:>12} {:>8} {:>12}{}\n", "test", "batch", "tokens/s",
+               "bytes", "operations", "floor tok/s", "reached", "limit read",
+               runner->ops().on_device() ? "  GPU idle" : "");
   }
   for (const BenchTest& test : tests)
     for (const std::int32_t batch : flags.batches) {

@@ -40,22 +40,47 @@ class BenchBatch {
     const std::int32_t budget = runner_.options().max_num_batched_tokens / (last - first);
     for (std::int32_t done = 0; done < count;) {
       const std::int32_t chunk = std::min(count - done, budget);
-      std::vector<ScheduledSequence> parts;
-      for (std::int32_t s = first; s < last; ++s)
-        parts.push_back({schedule::SequenceId(s), position_ + done, chunk, done + chunk == count,
-                         std::span(tokens_[s]).subspan(position_ + done, chunk), blocks_[s]});
-      std::vector<execute::StepSequence> sequences;
-      for (const ScheduledSequence& part : parts) sequences.push_back({&part, {}, &greedy_});
-      runner_.step(sequences);
+      submit(first, last, position_ + done, chunk, /*samples=*/done + chunk == count);
+      runner_.collect();
       done += chunk;
     }
   }
   void move_on(std::int32_t tokens) { position_ += tokens; }
 
+  // The next tokens of all, one a step, the way the engine does it: each step is submitted before the one
+  // before it is collected, where the executor allows that. Returns the seconds.
+  double generate(std::int32_t steps) {
+    const auto last = static_cast<std::int32_t>(tokens_.size());
+    const int ahead = runner_.feeds_itself(greedy_) ? 1 : 0;
+    const double start = now();
+    int in_flight = 0;
+    for (std::int32_t i = 0; i < steps; ++i) {
+      submit(0, last, position_++, 1, /*samples=*/true);
+      if (++in_flight <= ahead) continue;
+      runner_.collect();
+      --in_flight;
+    }
+    for (; in_flight > 0; --in_flight) runner_.collect();
+    return now() - start;
+  }
+
  private:
+  void submit(std::int32_t first, std::int32_t last, std::int32_t position, std::int32_t count,
+              bool samples) {
+    parts_.clear();
+    for (std::int32_t s = first; s < last; ++s)
+      parts_.push_back({schedule::SequenceId(s), position, count, samples,
+                        std::span(tokens_[s]).subspan(position, count), blocks_[s]});
+    sequences_.clear();
+    for (const ScheduledSequence& part : parts_) sequences_.push_back({&part, {}, &greedy_});
+    runner_.submit(sequences_);
+  }
+
   execute::Runner& runner_;
   std::vector<std::vector<BlockId>> blocks_;
   std::vector<std::vector<std::int32_t>> tokens_;
+  std::vector<ScheduledSequence> parts_;
+  std::vector<execute::StepSequence> sequences_;
   std::int32_t position_ = 0;
   execute::Sampling greedy_;
 };
@@ -87,21 +112,29 @@ double time_prompts(execute::Runner& runner, std::int32_t count, std::int32_t to
 }
 
 // Seconds of `tokens` steps of `batch` sequences behind prompts of `prompt` tokens.
-double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t prompt,
-                       std::int32_t tokens) {
+double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t prompt, std::int32_t tokens,
+                       double& gpu_idle_fraction) {
   BenchBatch sequences(runner, batch, prompt + tokens);
   for (std::int32_t s = 0; s < batch && prompt > 0; ++s) sequences.advance(s, s + 1, prompt);
   if (prompt == 0) BenchBatch(runner, 1, 1).advance(0, 1, 1);  // warm-up
   sequences.move_on(prompt);
   // On a GPU the first step of a batch is recorded.
-  const std::int32_t unmeasured = runner.ops().on_device() ? std::min(2, tokens - 1) : 0;
-  double start = now();
-  for (std::int32_t i = 0; i < tokens; ++i) {
-    if (i == unmeasured) start = now();
-    sequences.advance(0, batch, 1);
-    sequences.move_on(1);
-  }
-  return (now() - start) / (tokens - unmeasured) * tokens;
+  const bool gpu = runner.ops().on_device();
+  const std::int32_t unmeasured = gpu ? std::min(2, tokens - 1) : 0;
+  sequences.generate(unmeasured);
+  const double seconds = sequences.generate(tokens - unmeasured) / (tokens - unmeasured) * tokens;
+  if (!gpu) return seconds;
+  // Some of them once more: the clock of the device costs a little.
+  constexpr std::int32_t kTimedSteps = 64;
+  const std::int32_t timed = std::min(tokens, kTimedSteps);
+  sequences.move_on(-timed);
+  runner.start_timing();
+  const execute::DeviceTime before = runner.device_time();
+  sequences.generate(timed);
+  const execute::DeviceTime time = runner.device_time() - before;
+  runner.stop_timing();
+  gpu_idle_fraction = time.idle_fraction();
+  return seconds;
 }
 
 }  // namespace
@@ -153,8 +186,9 @@ BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t 
   const bool gpu = runner.ops().on_device();
   const std::int32_t prompt = batch > 1 || gpu ? kBenchPromptTokens : 0;
   const double read_before = limits.read_bytes_per_second();
-  const double seconds = test.prompt ? time_prompts(runner, test.prompts, test.tokens)
-                                     : time_generation(runner, batch, prompt, test.tokens);
+  const double seconds = test.prompt
+                             ? time_prompts(runner, test.prompts, test.tokens)
+                             : time_generation(runner, batch, prompt, test.tokens, row.gpu_idle_fraction);
   row.read_bytes_per_second = (read_before + limits.read_bytes_per_second()) / 2;
   row.tokens_per_second = batch * test.tokens / seconds;
 

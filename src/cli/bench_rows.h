@@ -26,6 +26,7 @@ struct BenchRow {
   double operations = 0;  // multiplications and additions of that prompt or step
   double read_bytes_per_second = 0;  // measured right before and after the row: the mean
   double floor_tokens_per_second = 0;
+  double gpu_idle_fraction = -1;  // of the time of generating steps, between them; -1: not measured
   double fraction() const { return tokens_per_second / floor_tokens_per_second; }
 };
 

@@ -72,6 +72,7 @@ base::Result<StreamsRow> run_streams(engine::Engine& engine, const StreamsOption
   }
   std::optional<WasteMeter> meter;
   if (options.measure_waste) meter.emplace(engine);
+  const execute::DeviceTime before = engine.stats().device_time;
   const auto start = std::chrono::steady_clock::now();
   const auto completions = engine::generate_all(engine, std::move(requests), options.streams, nullptr);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
@@ -79,7 +80,8 @@ base::Result<StreamsRow> run_streams(engine::Engine& engine, const StreamsOption
   if (!completions.ok()) return completions.status();
   std::int64_t tokens = 0;
   for (const engine::Completion& completion : *completions) tokens += completion.usage.completion_tokens;
-  return StreamsRow{options.streams, tokens, static_cast<double>(tokens) / seconds.count(), waste};
+  return StreamsRow{options.streams, tokens, static_cast<double>(tokens) / seconds.count(), waste,
+                    (engine.stats().device_time - before).idle_fraction()};
 }
 
 }  // namespace pagoda::cli

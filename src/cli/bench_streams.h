@@ -16,6 +16,8 @@ struct StreamsRow {
   double tokens_per_second = 0;  // of all answers together, prompts included in the time
   double kv_waste =
       0;  // share of the slots in used blocks that hold no token, at a mean length of 200 tokens
+  double gpu_idle_fraction =
+      0;  // of the time from the first step to the last; if the engine times its device
 };
 
 // One of the streams of a round: the text that a client sends, and the same as a request to the engine, which

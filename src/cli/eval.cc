@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "cli/engine_flags.h"
+#include "cli/eval_divergence.h"
 #include "cli/eval_model.h"
 #include "cli/verbs.h"
 #include "evaluate/comparison.h"
@@ -20,7 +21,7 @@ namespace {
 struct Flags {
   std::vector<std::string> tests, directions, compare;
   std::size_t limit = 0;
-  bool both_ways = true;
+  bool both_ways = true, divergence = false;
   std::string json, output, svg;
   EvalModelOptions model;
 };
@@ -94,6 +95,28 @@ void print(const evaluate::ModelReport& report) {
   std::fflush(stdout);
 }
 
+base::Status run_divergence(const Flags& flags, const std::vector<ModelSpec>& specs,
+                            const std::vector<evaluate::Direction>& directions) {
+  ASSIGN_OR_RETURN(const std::vector<Divergence> models, measure_divergence(specs, directions, flags.model));
+  fmt::print("{} tokens of references\n{:>12} {:>14} {:>20} {:>12}  {}\n", models.front().tokens, "weights",
+             "cross-entropy", "KL to the first", "same choice", "model");
+  boost::json::array rows;
+  for (const Divergence& model : models) {
+    fmt::print("{:>9.1f} MB {:>14.4f} {:>10.5f} +-{:.5f} {:>10.2f} %  {}\n",
+               static_cast<double>(model.weights_bytes) / 1e6, model.cross_entropy, model.divergence,
+               2 * model.divergence_error, 100 * model.same_choice, model.model);
+    rows.push_back({{"model", model.model},
+                    {"weights_bytes", model.weights_bytes},
+                    {"tokens", model.tokens},
+                    {"cross_entropy", model.cross_entropy},
+                    {"kl_divergence", model.divergence},
+                    {"kl_divergence_standard_error", model.divergence_error},
+                    {"same_choice", model.same_choice}});
+  }
+  if (flags.json.empty()) return {};
+  return write_file(flags.json, evaluate::pretty(boost::json::object{{"divergence", std::move(rows)}}));
+}
+
 base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   ASSIGN_OR_RETURN(const std::vector<evaluate::Direction> directions, read_directions(flags));
   if (flags.model.max_tokens < 0) return base::invalid("--max-tokens is {}", flags.model.max_tokens);
@@ -107,6 +130,7 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
     specs.push_back(std::move(spec));
   }
 
+  if (flags.divergence) return run_divergence(flags, specs, directions);
   std::vector<evaluate::ModelReport> reports;
   boost::json::object result;
   boost::json::array comparisons;
@@ -145,11 +169,17 @@ Verb add_eval(CLI::App& app) {
   command->add_flag("--both-ways,!--one-way", flags->both_ways,
                     "Also from the references to the sources (the default), or not");
   command->add_option("--directions", flags->directions, "Only these: en-fr,zh-en")->delimiter(',');
-  command->add_option("--compare", flags->compare,
-                      "Other models, DIR or ORG/NAME, on the same lines; several may follow");
+  command->add_option(
+      "--compare", flags->compare,
+      "Other models on the same lines: DIR or ORG/NAME, with =int8, =int4 or =fp8 behind it to "
+      "round it while loading; several may follow");
   command->add_flag(
       "--skills", flags->model.skills,
       "Also rates of terms, tags, numbers and placeholders kept, context not told, script, end");
+  command->add_flag(
+      "--divergence", flags->divergence,
+      "Instead of translating: how likely each model finds the references, and how far those of "
+      "--compare are from --model in that. On the CPU");
   command->add_option("--limit", flags->limit, "Only the first so many lines of each direction");
   command->add_option("--max-tokens", flags->model.max_tokens,
                       "Tokens of an answer; default: 64, or four for each of the source");

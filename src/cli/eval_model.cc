@@ -100,8 +100,15 @@ base::Status ask(const ModelSpec& spec, const engine::LoadOptions& load,
 
 base::Result<ModelSpec> find_model_spec(const std::string& text, const EngineFlags& base) {
   ModelSpec spec{text, base, ""};
-  spec.flags.model = text;
-  ASSIGN_OR_RETURN(spec.directory, find_model(text, *base.hub));
+  std::string model = text;
+  for (const char* format : {"none", "int8", "int4", "fp8"})
+    if (const std::string ending = std::string("=") + format;
+        text.ends_with(ending) && !std::filesystem::is_directory(text)) {
+      spec.flags.quantization = format;
+      model.resize(text.size() - ending.size());
+    }
+  spec.flags.model = model;
+  ASSIGN_OR_RETURN(spec.directory, find_model(model, *base.hub));
   ASSIGN_OR_RETURN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(spec.directory));
   return spec;
 }

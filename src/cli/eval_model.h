@@ -19,7 +19,8 @@ struct ModelSpec {
   std::string directory;  // where the model lies
 };
 
-// `text`: a directory or ORG/NAME, which is pulled if it is not cached. All else is as in `base`.
+// `text`: a directory or ORG/NAME, which is pulled if it is not cached; "=int8", "=int4", "=fp8" or "=none"
+// behind it is its own --quantization. All else is as in `base`.
 base::Result<ModelSpec> find_model_spec(const std::string& text, const EngineFlags& base);
 
 struct EvalModelOptions {

@@ -82,7 +82,7 @@ int run(const Flags& flags) {
     return print(flags.out, report->bytes_before, report->bytes_after, report->relative_error);
   }
   std::vector<quantize::CalibrationText> texts;
-  if (flags.method == "gptq" || flags.method == "awq") {
+  if (flags.method != "rtn") {
     auto made = calibration_texts(*directory, flags.calibration);
     if (!made.ok()) return fail(made.status());
     texts = std::move(made).value();

@@ -95,11 +95,15 @@ void Engine::drain() {
 
 void Engine::loop() {
   while (take_inbox()) {
+    while (in_flight_.size() > steps_ahead()) collect();
     const schedule::StepPlan plan = scheduler_.plan();
-    if (!plan.empty()) step(plan);
+    if (!plan.empty()) submit(plan);
+    // Without a plan, those in flight are all there is to wait for.
+    while (in_flight_.size() > (plan.empty() ? 0 : steps_ahead())) collect();
     publish_stats();
     emit();
   }
+  while (!in_flight_.empty()) collect();
   publish_stats();
   emit();
 }
@@ -108,16 +112,17 @@ bool Engine::take_inbox() {
   std::vector<Submission> submissions;
   std::vector<RequestId> cancelled;
   bool stopping = false;
+  const bool idle = streams_.empty() && in_flight_.empty();
   {
     std::unique_lock lock(mutex_);
-    wake_.wait(lock,
-               [this] { return !streams_.empty() || !inbox_.empty() || !cancelled_.empty() || stopping_; });
+    wake_.wait(lock, [&] { return !idle || !inbox_.empty() || !cancelled_.empty() || stopping_; });
     submissions.swap(inbox_);
     cancelled.swap(cancelled_);
     stopping = stopping_;
     published_.waiting +=
         static_cast<std::int32_t>(submissions.size());  // until publish_stats() counts them anew
   }
+  if (idle && options_.time_device) runner_->start_timing();
   for (Submission& submission : submissions) start(std::move(submission));
   if (stopping)
     for (const auto& [id, stream] : streams_) cancelled.push_back(id);
@@ -138,40 +143,53 @@ void Engine::start(Submission submission) {
   sequence.priority = submission.request.priority;
   sequence.salt = submission.request.salt;
   totals_.prompt_tokens += static_cast<std::int64_t>(sequence.prompt.size());
+  if (!runner_->feeds_itself(submission.request.sampling)) ++synchronous_;
   CHECK(scheduler_.submit(std::move(sequence)).ok());  // checked by submit()
   const auto added = streams_.try_emplace(submission.id, submission.id, std::move(submission.request),
                                           std::move(submission.sink), tokenizer_, chat_template_.stop_ids());
   added.first->second.submitted(submission.when);
 }
 
-void Engine::step(const schedule::StepPlan& plan) {
+void Engine::submit(const schedule::StepPlan& plan) {
   batch_.clear();
+  std::vector<StepPart>& parts = in_flight_.emplace_back();
+  parts.reserve(plan.sequences.size());
   const Times::Point begin = std::chrono::steady_clock::now();
   for (const schedule::ScheduledSequence& part : plan.sequences) {
-    Stream& stream = streams_.at(RequestId(part.id.value));
-    stream.scheduled(begin);
-    batch_.push_back({&part, scheduler_.tokens(part.id), &stream.request().sampling});
-  }
-  std::vector<execute::SampledToken> sampled = runner_->step(batch_);
-  const Times::Point end = std::chrono::steady_clock::now();
-  ++totals_.steps;
-  scheduler_.computed(plan);
-  for (std::size_t i = 0; i < sampled.size(); ++i) {
-    const schedule::ScheduledSequence& part = plan.sequences[i];
-    if (!part.samples) continue;
     const RequestId id(part.id.value);
     Stream& stream = streams_.at(id);
-    stream.set_cached_tokens(scheduler_.prefix_hit_tokens(part.id));
+    stream.scheduled(begin);
+    batch_.push_back({&part, scheduler_.tokens(part.id), &stream.request().sampling});
+    parts.push_back({id, part.samples});
+  }
+  runner_->submit(batch_);
+  scheduler_.submitted(plan);
+}
+
+void Engine::collect() {
+  std::vector<execute::SampledToken> sampled = runner_->collect();
+  const std::vector<StepPart> parts = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  const Times::Point end = std::chrono::steady_clock::now();
+  ++totals_.steps;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].samples) continue;
+    const auto found = streams_.find(parts[i].request);
+    if (found == streams_.end()) continue;  // stopped or cancelled while the step was under way
+    Stream& stream = found->second;
+    const schedule::SequenceId id(parts[i].request.value);
+    stream.set_cached_tokens(scheduler_.prefix_hit_tokens(id));
     ++totals_.generated_tokens;
-    scheduler_.append(part.id, sampled[i].token);
+    scheduler_.append(id, sampled[i].token);
     pieces_.push_back({&stream, stream.accept(std::move(sampled[i]), end)});
-    if (const auto reason = pieces_.back().delta.finish) retire(id, *reason);
+    if (const auto reason = pieces_.back().delta.finish) retire(parts[i].request, *reason);
   }
 }
 
 void Engine::retire(RequestId id, FinishReason reason) {
   scheduler_.remove(schedule::SequenceId(id.value));
   ended_.push_back(streams_.extract(id));
+  if (!runner_->feeds_itself(ended_.back().mapped().request().sampling)) --synchronous_;
   ++totals_.finished[static_cast<std::size_t>(reason)];
 }
 
@@ -187,8 +205,8 @@ void Engine::emit() {
 }
 
 void Engine::publish_stats() {
-  totals_.running = static_cast<std::int32_t>(scheduler_.num_running());
   totals_.waiting = static_cast<std::int32_t>(scheduler_.num_waiting());
+  totals_.running = static_cast<std::int32_t>(streams_.size()) - totals_.waiting;
   totals_.kv_blocks_total = cache_.pool().total();
   totals_.kv_blocks_used = cache_.pool().used();
   totals_.kv_blocks_cached = cache_.pool().idle();
@@ -197,6 +215,7 @@ void Engine::publish_stats() {
   totals_.evictions = cache_.counters().evictions;
   totals_.prefix_queries_tokens = cache_.counters().prefix_queries_tokens;
   totals_.prefix_hits_tokens = cache_.counters().prefix_hits_tokens;
+  totals_.device_time = runner_->device_time();
   const std::lock_guard lock(mutex_);
   published_ = totals_;
 }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,10 @@ struct EngineOptions {
   execute::RunnerOptions runner;
   std::int32_t max_waiting = 1024;  // accepted requests that no step has started yet
   bool prefix_caching = true;
+  // Steps that may be planned and submitted while the device computes the one before: 0 or 1. A step is
+  // collected at once where the executor or a request does not allow more.
+  std::int32_t steps_ahead = 1;
+  bool time_device = false;  // fill Stats::device_time
 };
 
 struct Stats {
@@ -37,7 +42,8 @@ struct Stats {
   std::int64_t steps = 0, preemptions = 0, evictions = 0;
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   std::int64_t prefix_queries_tokens = 0, prefix_hits_tokens = 0;
-  std::int64_t finished[4] = {};  // by FinishReason
+  std::int64_t finished[4] = {};    // by FinishReason
+  execute::DeviceTime device_time;  // of the steps; without the time in which there was nothing to do
 };
 
 class Engine {
@@ -62,6 +68,7 @@ class Engine {
   const text::ChatTemplate& chat_template() const { return chat_template_; }
   const execute::MemoryPlan& memory() const { return runner_->memory(); }
   const execute::RunnerOptions& limits() const { return runner_->options(); }
+  bool on_device() const { return runner_->ops().on_device(); }
   std::string device() const { return runner_->ops().description(); }
 
  private:
@@ -75,7 +82,13 @@ class Engine {
   // Waits for work if there is none. False when the engine shall end.
   bool take_inbox();
   void start(Submission submission);
-  void step(const schedule::StepPlan& plan);
+  void submit(const schedule::StepPlan& plan);
+  // Takes the tokens of the step that was submitted longest ago.
+  void collect();
+  // Steps that may be in flight when the next is planned.
+  std::size_t steps_ahead() const {
+    return synchronous_ == 0 ? static_cast<std::size_t>(options_.steps_ahead) : 0;
+  }
   // Takes a request that is over out of all books but `live_`, and keeps it in `ended_` until its last piece
   // is sent.
   void retire(RequestId id, FinishReason reason);
@@ -95,7 +108,13 @@ class Engine {
   schedule::Scheduler scheduler_;
   std::map<RequestId, Stream> streams_;
   Stats totals_;
+  std::int32_t synchronous_ = 0;  // of the streams, those whose tokens the executor cannot feed to itself
   std::vector<execute::StepSequence> batch_;
+  struct StepPart {
+    RequestId request;  // may be over by the time the step is collected
+    bool samples;
+  };
+  std::deque<std::vector<StepPart>> in_flight_;  // submitted steps, in order
   struct Piece {
     const Stream* stream;  // in streams_ or ended_
     Delta delta;

@@ -1,5 +1,7 @@
 // A step on a device: the batch goes over in one copy, a graph of the whole step runs (or, with prompts in
-// it, its operators one by one), the device samples, and only the tokens come back.
+// it, its operators one by one), the device samples, and only the tokens come back. All of it is enqueued on
+// one stream, so that a step can be submitted while the one before it runs: what lies on the device is used
+// by one after the other, and only the pinned memory of the copies is there twice.
 
 #include <algorithm>
 #include <array>
@@ -9,7 +11,9 @@
 
 #include "base/check.h"
 #include "execute/executor.h"
+#include "execute/input_layout.h"
 #include "execute/sequence_slots.h"
+#include "execute/step_clock.h"
 #include "kernels/cuda/cuda_backend.h"
 
 namespace pagoda::execute {
@@ -18,47 +22,15 @@ namespace {
 using kernels::SampleRow;
 using kernels::SequenceSlice;
 
-// Batches of a graph: a step runs in the smallest that holds it. Kernels work in tiles of 8, 16, 32 and 64
-// rows.
-constexpr std::array<std::int32_t, 17> kGraphBatches = {1,  2,  4,   8,   16,  24,  32,  48, 64,
-                                                        80, 96, 128, 160, 192, 224, 256, 512};
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
-// Where the arrays of a batch lie in one piece of memory, the same on both sides. Depends on the counts
-// alone, so a graph finds its inputs where they were when it was recorded.
-struct InputLayout {
-  static constexpr std::size_t kRows = 0;  // how to sample, first of all
-  std::size_t slices, outputs, tokens, positions, block_ids;
-
-  InputLayout(std::size_t num_tokens, std::size_t num_sequences) {
-    std::size_t at = aligned(num_sequences * sizeof(SampleRow));
-    const auto next = [&at](std::size_t bytes) { return std::exchange(at, at + aligned(bytes)); };
-    slices = next(num_sequences * sizeof(SequenceSlice));
-    outputs = next(num_sequences * sizeof(std::int32_t));
-    tokens = next(num_tokens * sizeof(std::int32_t));
-    positions = next(num_tokens * sizeof(std::int32_t));
-    block_ids = at;
-  }
-};
-
 std::int32_t num_slots(const ExecutorLimits& limits) { return 2 * limits.max_sequences; }
-
-std::size_t input_bytes(const ExecutorLimits& limits) {
-  const auto padded = std::max<std::size_t>(limits.max_sequences, kGraphBatches.back());
-  return InputLayout(std::max<std::size_t>(limits.max_tokens, padded), padded).block_ids +
-         aligned((limits.max_blocks + limits.max_sequences) * sizeof(std::int32_t));
-}
 
 std::size_t seen_bytes(const model::DenseShape& shape, const ExecutorLimits& limits) {
   return static_cast<std::size_t>(num_slots(limits) + 1) * ((shape.vocab_size + 31) / 32) *
          sizeof(std::uint32_t);
 }
 
-bool on_device(const Sampling& sampling) {
-  return sampling.logprobs < 0 &&
-         (sampling.temperature == 0 || (sampling.top_k > 0 && sampling.top_k <= kernels::kMaxDeviceTopK));
-}
+// Tokens of histories that go over in one step without waiting.
+std::size_t history_room(const ExecutorLimits& limits) { return limits.max_model_len + limits.max_tokens; }
 
 class CudaExecutor final : public Executor {
  public:
@@ -66,49 +38,97 @@ class CudaExecutor final : public Executor {
       : state_(state),
         cuda_(dynamic_cast<kernels::CudaBackend&>(state.ops)),
         limits_(limits),
-        slots_(num_slots(limits)) {
+        slots_(num_slots(limits)),
+        clock_(cuda_) {
     constexpr tensor::MemoryTag kTag = tensor::MemoryTag::kActivations;
     batch_.reserve(limits.max_tokens, limits.max_sequences, limits.max_blocks);
-    inputs_ = cuda_.allocate(kTag, input_bytes(limits));
-    staging_ = cuda_.allocate_pinned(input_bytes(limits));
+    inputs_ = cuda_.allocate(kTag, InputLayout::max_bytes(limits));
     // One slot more, for the rows that only fill up a graph's batch.
     sampled_ = cuda_.allocate(kTag, (slots_.count() + 1) * sizeof(std::int32_t));
     seen_ = cuda_.allocate(kTag, seen_bytes(state.weights.shape, limits));
     const std::size_t most = std::max<std::size_t>(limits.max_sequences, kGraphBatches.back());
     tokens_out_ = cuda_.allocate(kTag, most * sizeof(std::int32_t));
-    tokens_back_ = cuda_.allocate_pinned(most * sizeof(std::int32_t));
     history_ = cuda_.allocate(kTag, limits.max_model_len * sizeof(std::int32_t));
-    history_staging_ = cuda_.allocate_pinned(limits.max_model_len * sizeof(std::int32_t));
+    for (Flight& flight : flights_) {
+      flight.inputs = cuda_.allocate_pinned(InputLayout::max_bytes(limits));
+      flight.histories = cuda_.allocate_pinned(history_room(limits) * sizeof(std::int32_t));
+      flight.tokens_back = cuda_.allocate_pinned(most * sizeof(std::int32_t));
+    }
   }
+  // The device may still read and write the pinned memory.
+  ~CudaExecutor() override { cuda_.synchronize(); }
 
-  std::vector<SampledToken> step(std::span<const StepSequence> sequences) override {
+  void submit(std::span<const StepSequence> sequences) override {
+    CHECK(submitted_ - collected_ < kMaxInFlight);
+    const auto index = static_cast<int>(submitted_ % kMaxInFlight);
+    Flight& flight = flights_[index];
     batch_.build(sequences);
+    flight.results.assign(sequences.size(), {});
+    flight.sampling.clear();
+    flight.history_used = 0;
+    bool device_samples = true, all_greedy = true;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      if (!sequences[i].part->samples) continue;
+      flight.sampling.push_back(i);
+      device_samples = device_samples && feeds_itself(*sequences[i].sampling);
+      all_greedy = all_greedy && sequences[i].sampling->temperature == 0;
+    }
+    CHECK(device_samples || submitted_ == collected_);
     const bool decodes_only = batch_.num_decodes == static_cast<std::int32_t>(sequences.size()) &&
                               batch_.outputs.size() == sequences.size();
-    const bool device_samples =
-        std::all_of(sequences.begin(), sequences.end(), [](const StepSequence& sequence) {
-          return !sequence.part->samples || on_device(*sequence.sampling);
-        });
-    const bool all_greedy = std::all_of(sequences.begin(), sequences.end(), [](const StepSequence& sequence) {
-      return !sequence.part->samples || sequence.sampling->temperature == 0;
-    });
     const std::int32_t batch = decodes_only && device_samples ? graph_batch(batch_.num_decodes) : 0;
-    send(sequences, batch);
-    if (!device_samples) return sample_on_host(sequences, forward(batch_counts()));
-    if (batch > 0)
-      cuda_.launch(graph_for(batch, all_greedy));
+    send(flight, sequences, batch);
+    const kernels::CudaBackend::Graph* graph = batch > 0 ? &graph_for(batch, all_greedy) : nullptr;
+    clock_.begin(submitted_);
+    if (!device_samples)
+      sample_on_host(flight, sequences);
+    else if (graph != nullptr)
+      cuda_.launch(*graph);
     else
       sample(forward(batch_counts()), all_greedy);
-    return receive(sequences);
+    clock_.end(submitted_);
+    if (!flight.sampling.empty())
+      cuda_.download(flight.tokens_back.data(), tokens_out_.data(),
+                     flight.sampling.size() * sizeof(std::int32_t));
+    cuda_.mark(index);
+    ++submitted_;
+  }
+
+  std::vector<SampledToken> collect() override {
+    CHECK(collected_ < submitted_);
+    const auto index = static_cast<int>(collected_ % kMaxInFlight);
+    Flight& flight = flights_[index];
+    cuda_.wait(index);
+    const auto* token = flight.tokens_back.as<std::int32_t>();
+    for (const std::size_t i : flight.sampling) flight.results[i].token = *token++;
+    clock_.collect(collected_++);
+    return std::move(flight.results);
+  }
+
+  bool feeds_itself(const Sampling& sampling) const override {
+    return sampling.logprobs < 0 &&
+           (sampling.temperature == 0 || (sampling.top_k > 0 && sampling.top_k <= kernels::kMaxDeviceTopK));
   }
 
   tensor::View logits(std::span<const StepSequence> sequences) override {
+    CHECK(collected_ == submitted_);
     batch_.build(sequences);
-    send(sequences, 0);
+    send(flights_[0], sequences, 0);
     return download(forward(batch_counts()));
   }
 
+  void start_timing() override { clock_.start(submitted_); }
+  void stop_timing() override { clock_.stop(submitted_); }
+  DeviceTime device_time() const override { return clock_.total(); }
+
  private:
+  // A step on its way: what the device's copies read and write, and what comes of it.
+  struct Flight {
+    tensor::Buffer inputs, histories, tokens_back;
+    std::size_t history_used = 0;
+    std::vector<std::size_t> sampling;  // the sequences whose tokens come back
+    std::vector<SampledToken> results;
+  };
   struct Counts {
     std::int32_t tokens, sequences, outputs, decodes, max_queries, max_context;
   };
@@ -131,53 +151,54 @@ class CudaExecutor final : public Executor {
   }
 
   template <typename T>
-  T* staged(std::size_t offset) {
-    return reinterpret_cast<T*>(staging_.data() + offset);
-  }
-  template <typename T>
   T* input(std::size_t offset) {
     return reinterpret_cast<T*>(inputs_.data() + offset);
   }
 
   // Copies the batch to the device, filled up to `padded` decodes if that is not 0.
-  void send(std::span<const StepSequence> sequences, std::int32_t padded) {
+  void send(Flight& flight, std::span<const StepSequence> sequences, std::int32_t padded) {
     const Counts counts = batch_counts();
     const std::int32_t tokens = std::max(counts.tokens, padded), rows = std::max(counts.sequences, padded);
     const InputLayout layout(tokens, rows);
-    std::ranges::copy(batch_.tokens, staged<std::int32_t>(layout.tokens));
-    std::ranges::copy(batch_.positions, staged<std::int32_t>(layout.positions));
-    std::ranges::copy(batch_.outputs, staged<std::int32_t>(layout.outputs));
-    std::ranges::copy(batch_.block_ids, staged<std::int32_t>(layout.block_ids));
-    auto* slices = staged<SequenceSlice>(layout.slices);
+    const auto staged = [&](std::size_t offset) {
+      return reinterpret_cast<std::int32_t*>(flight.inputs.data() + offset);
+    };
+    std::ranges::copy(batch_.tokens, staged(layout.tokens));
+    std::ranges::copy(batch_.positions, staged(layout.positions));
+    std::ranges::copy(batch_.outputs, staged(layout.outputs));
+    std::ranges::copy(batch_.block_ids, staged(layout.block_ids));
+    auto* slices = reinterpret_cast<SequenceSlice*>(flight.inputs.data() + layout.slices);
     for (std::size_t i = 0; i < batch_.slices.size(); ++i) {
       slices[i] = batch_.slices[i];
       slices[i].block_table = input<std::int32_t>(layout.block_ids) + batch_.first_block[i];
     }
-    auto* sample_rows = staged<SampleRow>(InputLayout::kRows);
-    for (const StepSequence& sequence : sequences)
-      if (sequence.part->samples) *sample_rows++ = sample_row(sequence);
+    auto* sample_rows = reinterpret_cast<SampleRow*>(flight.inputs.data() + InputLayout::kRows);
+    const std::int32_t* output = batch_.outputs.data();
+    for (const StepSequence& sequence : sequences) {
+      if (!sequence.part->samples) continue;
+      *sample_rows = sample_row(flight, sequence);
+      std::int32_t& token = staged(layout.tokens)[*output++];
+      if (token == schedule::kFutureToken) token = -1 - sample_rows->slot;
+      ++sample_rows;
+    }
     for (std::int32_t i = counts.sequences; i < padded; ++i) {
-      staged<std::int32_t>(layout.tokens)[i] = 0;
-      staged<std::int32_t>(layout.positions)[i] = 0;
-      staged<std::int32_t>(layout.outputs)[i] = i;
+      staged(layout.tokens)[i] = 0;
+      staged(layout.positions)[i] = 0;
+      staged(layout.outputs)[i] = i;
       slices[i] = {.first_row = i, .num_queries = 1, .context = 0, .block_table = nullptr};
       *sample_rows++ = {.slot = slots_.count()};
     }
-    cuda_.upload(inputs_.data(), staging_.data(),
+    cuda_.upload(inputs_.data(), flight.inputs.data(),
                  layout.block_ids + batch_.block_ids.size() * sizeof(std::int32_t));
   }
 
-  SampleRow sample_row(const StepSequence& sequence) {
+  // The token of a step under way was left in the slot that the sequence still has: there are twice as many
+  // as a step can use, so those of the step before are not given away.
+  SampleRow sample_row(Flight& flight, const StepSequence& sequence) {
     const Sampling& sampling = *sequence.sampling;
     const auto [slot, fresh] = slots_.find(sequence.part->id);
-    if (fresh && sampling.repetition_penalty != 1) {
-      // Rare (once a sequence), and the staging memory is one: wait for the copy.
-      std::ranges::copy(sequence.history, history_staging_.as<std::int32_t>());
-      cuda_.upload(history_.data(), history_staging_.data(), sequence.history.size() * sizeof(std::int32_t));
-      cuda_.set_seen(seen_.as<std::uint32_t>(), state_.weights.shape.vocab_size, slot,
-                     history_.as<std::int32_t>(), static_cast<std::int64_t>(sequence.history.size()));
-      cuda_.synchronize();
-    }
+    CHECK(!fresh || sequence.part->tokens.back() != schedule::kFutureToken);
+    if (fresh && sampling.repetition_penalty != 1) set_seen(flight, slot, sequence.history);
     return {.temperature = sampling.temperature,
             .top_p = sampling.top_p,
             .min_p = sampling.min_p,
@@ -188,9 +209,23 @@ class CudaExecutor final : public Executor {
             .position = sequence.history.size()};
   }
 
+  void set_seen(Flight& flight, std::int32_t slot, std::span<const std::int32_t> history) {
+    if (flight.history_used + history.size() > history_room(limits_)) {
+      cuda_.synchronize();
+      flight.history_used = 0;
+    }
+    auto* staged = flight.histories.as<std::int32_t>() + flight.history_used;
+    flight.history_used += history.size();
+    std::ranges::copy(history, staged);
+    cuda_.upload(history_.data(), staged, history.size() * sizeof(std::int32_t));
+    cuda_.set_seen(seen_.as<std::uint32_t>(), state_.weights.shape.vocab_size, slot,
+                   history_.as<std::int32_t>(), static_cast<std::int64_t>(history.size()));
+  }
+
   // The model over what was sent; its logits lie on the device.
   tensor::View forward(const Counts& counts) {
     const InputLayout layout(counts.tokens, counts.sequences);
+    cuda_.resolve_tokens(input<std::int32_t>(layout.tokens), counts.tokens, sampled_.as<std::int32_t>());
     const auto span = [&](std::size_t offset, std::int32_t count) {
       return std::span<const std::int32_t>(input<std::int32_t>(offset), count);
     };
@@ -232,22 +267,6 @@ class CudaExecutor final : public Executor {
     return *graph;
   }
 
-  std::vector<SampledToken> receive(std::span<const StepSequence> sequences) {
-    std::vector<SampledToken> result(sequences.size());
-    if (batch_.outputs.empty()) {
-      // Nothing comes back, but the staging memory must not be written before the copy is over.
-      cuda_.synchronize();
-      return result;
-    }
-    cuda_.download(tokens_back_.data(), tokens_out_.data(), batch_.outputs.size() * sizeof(std::int32_t));
-    cuda_.mark(0);
-    cuda_.wait(0);
-    const auto* token = tokens_back_.as<std::int32_t>();
-    for (std::size_t i = 0; i < sequences.size(); ++i)
-      if (sequences[i].part->samples) result[i].token = *token++;
-    return result;
-  }
-
   tensor::View download(tensor::View logits) {
     const auto rows = static_cast<std::size_t>(logits.rows * logits.stride);
     if (host_logits_.size() < rows * sizeof(float))
@@ -258,10 +277,10 @@ class CudaExecutor final : public Executor {
   }
 
   // For what the device's sampler does not do: logprobs, and draws from the whole vocabulary.
-  std::vector<SampledToken> sample_on_host(std::span<const StepSequence> sequences,
-                                           tensor::View device_logits) {
+  void sample_on_host(Flight& flight, std::span<const StepSequence> sequences) {
+    flight.results = sample_rows(sampler_, download(forward(batch_counts())), sequences);
+    flight.sampling.clear();
     slots_ = SequenceSlots(slots_.count());  // the device misses the tokens that are chosen here
-    return sample_rows(sampler_, download(device_logits), sequences);
   }
 
   ModelState state_;
@@ -269,9 +288,12 @@ class CudaExecutor final : public Executor {
   ExecutorLimits limits_;
   BatchLayout batch_;
   SequenceSlots slots_;
+  StepClock clock_;
   Sampler sampler_;
-  tensor::Buffer inputs_, staging_;
-  tensor::Buffer sampled_, seen_, tokens_out_, tokens_back_, history_, history_staging_, host_logits_;
+  tensor::Buffer inputs_, sampled_, seen_, tokens_out_, history_;
+  tensor::Buffer host_logits_;
+  std::array<Flight, kMaxInFlight> flights_;
+  std::int64_t submitted_ = 0, collected_ = 0;  // steps
   std::map<std::tuple<std::int32_t, std::int32_t, bool>, std::unique_ptr<kernels::CudaBackend::Graph>>
       graphs_;
 };
@@ -283,7 +305,7 @@ std::unique_ptr<Executor> make_cuda_executor(const ModelState& state, const Exec
 }
 
 std::size_t cuda_executor_bytes(const model::DenseShape& shape, const ExecutorLimits& limits) {
-  return input_bytes(limits) + seen_bytes(shape, limits) +
+  return InputLayout::max_bytes(limits) + seen_bytes(shape, limits) +
          (limits.max_model_len + 4096) * sizeof(std::int32_t);
 }
 

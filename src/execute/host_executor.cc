@@ -20,14 +20,16 @@ class HostExecutor final : public Executor {
     return model::forward(state_.ops, state_.weights, state_.rope, batch, state_.kv_cache, state_.workspace);
   }
 
-  std::vector<SampledToken> step(std::span<const StepSequence> sequences) override {
-    return sample_rows(sampler_, logits(sequences), sequences);
+  void submit(std::span<const StepSequence> sequences) override {
+    sampled_ = sample_rows(sampler_, logits(sequences), sequences);
   }
+  std::vector<SampledToken> collect() override { return std::move(sampled_); }
 
  private:
   ModelState state_;
   BatchLayout batch_;
   Sampler sampler_;
+  std::vector<SampledToken> sampled_;
 };
 
 }  // namespace

@@ -48,9 +48,17 @@ class Runner {
                                                       std::unique_ptr<kernels::Ops> ops,
                                                       const RunnerOptions& options);
 
-  // Computes the step; result i belongs to sequences[i] and is meaningful if that one samples.
+  // As of Executor: executor.h.
+  void submit(std::span<const StepSequence> sequences) { executor_->submit(sequences); }
+  std::vector<SampledToken> collect() { return executor_->collect(); }
+  bool feeds_itself(const Sampling& sampling) const { return executor_->feeds_itself(sampling); }
+  void start_timing() { executor_->start_timing(); }
+  void stop_timing() { executor_->stop_timing(); }
+  DeviceTime device_time() const { return executor_->device_time(); }
+  // Both at once, with nothing else in flight.
   std::vector<SampledToken> step(std::span<const StepSequence> sequences) {
-    return executor_->step(sequences);
+    submit(sequences);
+    return collect();
   }
   // The logits of the step's sampling rows, before sampling [outputs, vocab]; for tests.
   tensor::View compute(std::span<const StepSequence> sequences) { return executor_->logits(sequences); }

@@ -53,12 +53,14 @@ HttpReply::Outcome outcome_of(CURLcode code) {
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
       return HttpReply::Outcome::kUnreachable;
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
       return HttpReply::Outcome::kRefused;
+    // CURLE_UNSUPPORTED_PROTOCOL too: URLs are http or https here, so it means that no status line came. That
+    // is what is left on a kept connection when an answer before was longer than its Content-Length; a new
+    // connection is fine.
     default:
       return HttpReply::Outcome::kInterrupted;
   }

@@ -87,7 +87,7 @@ class ScaleSearch {
           const std::int64_t count = std::min(width, in_ - first);
           const Grid grid = grid_of_range(scaled.data() + first, count, scheme_);
           for (std::int64_t i = first; i < first + count; ++i)
-            error[r * in_ + i] = row[i] - on_grid(scaled[i], grid, scheme_.bits) / scales[i];
+            error[r * in_ + i] = row[i] - on_grid(scaled[i], grid, scheme_) / scales[i];
         }
       }
     });
@@ -162,7 +162,7 @@ QuantizedMatrix round_clipped(std::span<const float> w, std::int64_t out, std::i
         matrix.zeros[row * matrix.groups() + g] = static_cast<std::uint8_t>(grid.zero);
         for (std::int64_t i = 0; i < count; ++i)
           matrix.values[row * in + first + i] =
-              static_cast<std::uint8_t>(nearest_value(from[i], grid, scheme.bits));
+              static_cast<std::uint8_t>(nearest_value(from[i], grid, scheme));
       }
     });
   }

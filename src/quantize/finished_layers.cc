@@ -51,11 +51,13 @@ std::string fingerprint(const checkpoint::Checkpoint& source, const Options& opt
   }
   hash.number(options.method);
   hash.number(options.scheme.bits);
+  hash.number(options.scheme.fp8);
   hash.number(options.scheme.group_size);
   hash.number(options.scheme.symmetric);
   hash.number(options.gptq.damping);
   hash.number(options.gptq.act_order);
   hash.number(options.gptq.static_groups);
+  hash.number(options.gptq.refine_rounds);
   hash.number(options.int8_tables);
   for (const CalibrationText& text : calibration) {
     hash.number(text.answer);

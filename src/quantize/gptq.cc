@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "quantize/matrix_product.h"
+#include "quantize/refine.h"
 
 namespace pagoda::quantize {
 namespace {
@@ -115,10 +116,10 @@ QuantizedMatrix gptq(std::span<const float> w, std::int64_t out, std::int64_t in
                      best_grid(left + i, importance.data() + i, std::min(size, in - i), scheme));
           const std::int64_t input = order[i];
           const Grid grid = grid_at(matrix, row, dynamic ? i / size : input / scheme.width(in));
-          const int value = nearest_value(left[i], grid, scheme.bits);
+          const int value = nearest_value(left[i], grid, scheme);
           matrix.values[row * in + input] = static_cast<std::uint8_t>(value);
           const float* u_row = u.data() + i * in;
-          const float error = (left[i] - static_cast<float>(value - grid.zero) * grid.scale) / u_row[i];
+          const float error = (left[i] - value_on_grid(value, grid, scheme)) / u_row[i];
           for (std::int64_t j = i + 1; j < e; ++j) left[j] -= error * u_row[j];
           errors[row * kGptqBlock + i - b] = error;
         }
@@ -128,6 +129,7 @@ QuantizedMatrix gptq(std::span<const float> w, std::int64_t out, std::int64_t in
       multiply_add({errors.data(), out, e - b, kGptqBlock, 1}, {u.data() + b * in + e, e - b, in - e, in, 1},
                    -1.0f, rest.data() + e, in, /*upper_only=*/false, threads);
   }
+  if (options.refine_rounds > 0) refine(w, gram, options.damping, options.refine_rounds, threads, &matrix);
   return matrix;
 }
 
@@ -143,7 +145,7 @@ QuantizedMatrix round_to_nearest(std::span<const float> w, std::int64_t out, std
         set_grid(matrix, row, g, grid);
         for (std::int64_t i = 0; i < count; ++i)
           matrix.values[row * in + first + i] =
-              static_cast<std::uint8_t>(nearest_value(from[i], grid, scheme.bits));
+              static_cast<std::uint8_t>(nearest_value(from[i], grid, scheme));
       }
   });
   return matrix;

@@ -17,6 +17,8 @@ struct GptqOptions {
   // Groups of neighbouring inputs whose grids are chosen beforehand. Otherwise each group's grid is chosen
   // when its turn comes, and with act_order its members are scattered over the inputs (desc_act).
   bool static_groups = true;
+  // Rounds of refine() behind it; 0: none.
+  int refine_rounds = 3;
 };
 
 // w [out, in]; gram [in, in] = X^T X, upper triangle. A group size is 0 or divides kGptqBlock or is a

@@ -38,6 +38,15 @@ class LayerPass {
   // Row of token t: written by the caller before the first layer (an embedding).
   float* hidden(std::int64_t token) { return hidden_.as<float>() + token * shape_.hidden_size; }
 
+  std::int64_t hidden_size() const { return shape_.hidden_size; }
+  // The residual stream at a token: what attention adds to, and, from gate_up_inputs() on, the MLP.
+  const float* layer_input(std::int64_t token) const {
+    return hidden_.as<float>() + token * shape_.hidden_size;
+  }
+  const float* mlp_input(std::int64_t token) const {
+    return middle_.as<float>() + token * shape_.hidden_size;
+  }
+
   // The four products of a layer in their order. Each call hands the inputs of its product to `visit`, chunk
   // by chunk [rows, features], and needs the calls before it. None changes hidden() but finish().
   using Visit = std::function<void(tensor::View rows, std::int64_t first_token)>;

@@ -96,14 +96,14 @@ std::vector<StoredTensor> pack_int8(const std::string& name, const float* w, std
   return tensors;
 }
 
-std::vector<StoredTensor> pack_fp8(const std::string& name, const float* w, std::int64_t rows,
-                                   std::int64_t in) {
-  std::vector<std::uint8_t> values(rows * in);
-  std::vector<float> scales(rows);
-  for (std::int64_t r = 0; r < rows; ++r)
-    kernels::round_to_fp8(w + r * in, in, values.data() + r * in, scales.data() + r);
+std::vector<StoredTensor> pack_fp8(const std::string& name, const QuantizedMatrix& matrix, std::int64_t first,
+                                   std::int64_t rows) {
+  CHECK(matrix.scheme.fp8 && matrix.groups() == 1);
+  const std::vector<std::uint8_t> values(matrix.values.begin() + first * matrix.in,
+                                         matrix.values.begin() + (first + rows) * matrix.in);
+  const std::vector<float> scales(matrix.scales.begin() + first, matrix.scales.begin() + first + rows);
   std::vector<StoredTensor> tensors;
-  tensors.push_back(stored(name + ".weight", DType::kF8E4M3, {rows, in}, values));
+  tensors.push_back(stored(name + ".weight", DType::kF8E4M3, {rows, matrix.in}, values));
   tensors.push_back(stored(name + ".weight_scale", DType::kF32, {rows, 1}, scales));
   return tensors;
 }

@@ -26,8 +26,8 @@ std::vector<StoredTensor> pack_awq(const std::string& name, const QuantizedMatri
 // Rows of an 8-bit symmetric matrix with a scale a row: X.weight I8 and X.weight_scale F32.
 std::vector<StoredTensor> pack_int8(const std::string& name, const float* w, std::int64_t rows,
                                     std::int64_t in);
-// X.weight F8_E4M3 and X.weight_scale F32 [rows, 1].
-std::vector<StoredTensor> pack_fp8(const std::string& name, const float* w, std::int64_t rows,
-                                   std::int64_t in);
+// Of a matrix of e4m3 with a scale a row: X.weight F8_E4M3 and X.weight_scale F32 [rows, 1].
+std::vector<StoredTensor> pack_fp8(const std::string& name, const QuantizedMatrix& matrix, std::int64_t first,
+                                   std::int64_t rows);
 
 }  // namespace pagoda::quantize

@@ -95,26 +95,45 @@ StoredTensor store_vector(const std::string& name, const std::vector<float>& val
   return stored;
 }
 
+double mean_square(const float* values, std::int64_t count) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(values[i]) * values[i];
+  return sum / static_cast<double>(count);
+}
+
 // Quantises product after product, each on what the ones before leave.
 class LayerWork {
  public:
   LayerWork(const Options& options, kernels::Ops& ops, base::ThreadPool& threads)
       : options_(options), ops_(ops), threads_(threads) {}
 
-  // Each row counts as its token does: it is scaled by the root.
-  LayerPass::Visit accumulate(const LayerPass& pass, std::vector<float>& gram, std::int64_t in) {
-    gram.assign(in * in, 0.0f);
-    return [this, &pass, &gram](View rows, std::int64_t first_token) {
+  // gram += the inputs of `product`, each token counted as LayerPass::weight() says. `stream`: the residual
+  // stream at a token, by which the next norm divides what becomes of the product's errors there; null: not
+  // known. Without it the few tokens with huge activations that all texts share are all that counts.
+  using Stream = const float* (LayerPass::*)(std::int64_t token) const;
+  LayerPass::Visit accumulate(const LayerPass& pass, Stream stream, const Product& product,
+                              const std::vector<float>& w, std::vector<float>& gram) {
+    gram.assign(product.in * product.in, 0.0f);
+    double squares = 0;  // mean of the weights', by which the product itself adds to the stream
+    for (const float value : w) squares += static_cast<double>(value) * value / static_cast<double>(w.size());
+    const bool adds = product.out == pass.hidden_size();
+    return [this, &pass, stream, adds, squares, &gram](View rows, std::int64_t first) {
       weighted_.resize(rows.rows * rows.cols);
-      for (std::int64_t r = 0; r < rows.rows; ++r) {
-        const float root = std::sqrt(pass.weight(first_token + r));
-        for (std::int64_t i = 0; i < rows.cols; ++i) weighted_[r * rows.cols + i] = rows.row(r)[i] * root;
-      }
+      threads_.run(rows.rows, 16, [&](std::size_t begin, std::size_t end, int) {
+        for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end); ++r) {
+          double size = 1;
+          if (stream != nullptr) size = mean_square((pass.*stream)(first + r), pass.hidden_size());
+          if (stream != nullptr && adds)
+            size += squares * static_cast<double>(rows.cols) * mean_square(rows.row(r), rows.cols);
+          const auto root = static_cast<float>(std::sqrt(pass.weight(first + r) / std::max(size, 1e-12)));
+          for (std::int64_t i = 0; i < rows.cols; ++i) weighted_[r * rows.cols + i] = rows.row(r)[i] * root;
+        }
+      });
       accumulate_gram({weighted_.data(), rows.rows, rows.cols, rows.cols, 1}, gram.data(), threads_);
     };
   }
 
-  // Keeps the tensors of the product; `gram` may be empty. The dequantised matrix, for the passes that
+  // Keeps the tensors of the product; the gram may be empty. The dequantised matrix, for the passes that
   // follow, is made only where there is a gram.
   kernels::Weight quantize(const Product& product, const std::vector<float>& w,
                            const std::vector<float>& gram, MatrixError* error) {
@@ -122,8 +141,9 @@ class LayerWork {
     *error = error_of(w, matrix, gram, threads_);
     std::int64_t first = 0;
     for (const Part& part : product.parts) {
-      keep(options_.method == Method::kAwq ? pack_awq(part.name, matrix, first, part.rows)
-                                           : pack_gptq(part.name, matrix, first, part.rows));
+      keep(matrix.scheme.fp8                 ? pack_fp8(part.name, matrix, first, part.rows)
+           : options_.method == Method::kAwq ? pack_awq(part.name, matrix, first, part.rows)
+                                             : pack_gptq(part.name, matrix, first, part.rows));
       first += part.rows;
     }
     if (gram.empty()) return {};
@@ -131,24 +151,6 @@ class LayerWork {
     for (std::int64_t row = 0; row < product.out; ++row)
       matrix.dequantize_row(row, floats.data() + row * product.in);
     return pack_floats(ops_, floats, product.out, product.in);
-  }
-
-  void to_fp8(const Product& product, const std::vector<float>& w, MatrixError* error) {
-    const float* rows = w.data();
-    for (const Part& part : product.parts) {
-      std::vector<StoredTensor> tensors = pack_fp8(part.name, rows, part.rows, product.in);
-      for (std::int64_t i = 0; i < part.rows * product.in; ++i) {
-        float scale;
-        std::memcpy(&scale, tensors[1].bytes.data() + i / product.in * sizeof scale, sizeof scale);
-        const double difference =
-            rows[i] -
-            tensor::float8_e4m3_to_float(std::to_integer<std::uint8_t>(tensors[0].bytes[i])) * scale;
-        error->squared_weights += static_cast<double>(rows[i]) * rows[i];
-        error->squared_weight_errors += difference * difference;
-      }
-      keep(std::move(tensors));
-      rows += part.rows * product.in;
-    }
   }
 
   void keep(std::vector<StoredTensor> tensors) {
@@ -160,6 +162,7 @@ class LayerWork {
   QuantizedMatrix round(const Product& product, const std::vector<float>& w, const std::vector<float>& gram) {
     switch (options_.method) {
       case Method::kGptq:
+      case Method::kFp8:
         return gptq(w, product.out, product.in, gram, options_.scheme, options_.gptq, threads_);
       case Method::kAwq:
         return round_clipped(w, product.out, product.in, gram, options_.scheme, threads_);
@@ -209,12 +212,7 @@ std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, c
   LayerWork work(options, ops, threads);
   const Product qkv = qkv_product(shape, index), o = o_product(shape, index),
                 gate_up = gate_up_product(shape, index), down = down_product(shape, index);
-  if (options.method == Method::kFp8) {
-    work.to_fp8(qkv, layer.qkv, &report->qkv);
-    work.to_fp8(o, layer.o, &report->o);
-    work.to_fp8(gate_up, layer.gate_up, &report->gate_up);
-    work.to_fp8(down, layer.down, &report->down);
-  } else if (options.method == Method::kRoundToNearest) {
+  if (options.method == Method::kRoundToNearest) {
     work.quantize(qkv, layer.qkv, {}, &report->qkv);
     work.quantize(o, layer.o, {}, &report->o);
     work.quantize(gate_up, layer.gate_up, {}, &report->gate_up);
@@ -223,25 +221,30 @@ std::vector<StoredTensor> quantize_layer(FloatLayer layer, std::int64_t index, c
     CHECK(pass != nullptr);
     const float* q_norm = or_null(layer.q_norm);
     const float* k_norm = or_null(layer.k_norm);
+    const float* input_norm = layer.input_norm.data();
+    const float* mlp_norm = layer.mlp_norm.data();
     if (options.method == Method::kAwq) {
       LayerGrams grams;
-      pass->qkv_inputs(layer.input_norm.data(), work.accumulate(*pass, grams.qkv, qkv.in));
-      pass->o_inputs(layer.input_norm.data(), pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
-                     work.accumulate(*pass, grams.o, o.in));
-      pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), layer.mlp_norm.data(),
-                           work.accumulate(*pass, grams.gate_up, gate_up.in));
-      pass->down_inputs(layer.mlp_norm.data(), pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
-                        work.accumulate(*pass, grams.down, down.in));
+      pass->qkv_inputs(input_norm, work.accumulate(*pass, nullptr, qkv, layer.qkv, grams.qkv));
+      pass->o_inputs(input_norm, pack_floats(ops, layer.qkv, qkv.out, qkv.in), q_norm, k_norm,
+                     work.accumulate(*pass, nullptr, o, layer.o, grams.o));
+      pass->gate_up_inputs(pack_floats(ops, layer.o, o.out, o.in), mlp_norm,
+                           work.accumulate(*pass, nullptr, gate_up, layer.gate_up, grams.gate_up));
+      pass->down_inputs(mlp_norm, pack_floats(ops, layer.gate_up, gate_up.out, gate_up.in),
+                        work.accumulate(*pass, nullptr, down, layer.down, grams.down));
       fold_awq_scales(grams, shape, options.scheme, threads, &layer);
     }
+    const bool awq = options.method == Method::kAwq;
+    const LayerWork::Stream before = awq ? nullptr : &LayerPass::layer_input,
+                            between = awq ? nullptr : &LayerPass::mlp_input;
     std::vector<float> gram;
-    pass->qkv_inputs(layer.input_norm.data(), work.accumulate(*pass, gram, qkv.in));
+    pass->qkv_inputs(input_norm, work.accumulate(*pass, nullptr, qkv, layer.qkv, gram));
     kernels::Weight weight = work.quantize(qkv, layer.qkv, gram, &report->qkv);
-    pass->o_inputs(layer.input_norm.data(), weight, q_norm, k_norm, work.accumulate(*pass, gram, o.in));
+    pass->o_inputs(input_norm, weight, q_norm, k_norm, work.accumulate(*pass, before, o, layer.o, gram));
     weight = work.quantize(o, layer.o, gram, &report->o);
-    pass->gate_up_inputs(weight, layer.mlp_norm.data(), work.accumulate(*pass, gram, gate_up.in));
+    pass->gate_up_inputs(weight, mlp_norm, work.accumulate(*pass, between, gate_up, layer.gate_up, gram));
     weight = work.quantize(gate_up, layer.gate_up, gram, &report->gate_up);
-    pass->down_inputs(layer.mlp_norm.data(), weight, work.accumulate(*pass, gram, down.in));
+    pass->down_inputs(mlp_norm, weight, work.accumulate(*pass, between, down, layer.down, gram));
     pass->finish(work.quantize(down, layer.down, gram, &report->down));
   }
   const std::string prefix = prefix_of(index);

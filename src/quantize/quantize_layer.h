@@ -12,6 +12,7 @@
 
 namespace pagoda::quantize {
 
+// kFp8: GPTQ with e4m3 in place of integers and a scale a row, whatever the scheme says.
 enum class Method { kRoundToNearest, kGptq, kAwq, kFp8 };
 
 struct Options {

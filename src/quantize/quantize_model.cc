@@ -21,7 +21,7 @@ using checkpoint::StoredLinear;
 using checkpoint::TensorToWrite;
 using tensor::DType;
 
-bool needs_texts(Method method) { return method == Method::kGptq || method == Method::kAwq; }
+bool needs_texts(Method method) { return method != Method::kRoundToNearest; }
 
 json::object quantization_config(const Options& options) {
   const Scheme& scheme = options.scheme;
@@ -181,8 +181,11 @@ MatrixError ModelReport::total() const {
 }
 
 base::Result<ModelReport> quantize_model(const Checkpoint& source, const std::string& out,
-                                         const Options& options, std::vector<CalibrationText> calibration,
+                                         const Options& wanted, std::vector<CalibrationText> calibration,
                                          const std::function<void(double, const std::string&)>& progress) {
+  Options options = wanted;
+  if (options.method == Method::kFp8)
+    options.scheme = {.bits = 8, .group_size = 0, .symmetric = true, .fp8 = true};
   RETURN_IF_ERROR(check(source, options, !calibration.empty()));
   RETURN_IF_ERROR(prepare_directory(out));
   const model::DenseShape shape = model::shape_of(source.config());

@@ -20,7 +20,7 @@ struct ModelReport {
   MatrixError total() const;  // of all matrices of all layers
 };
 
-// `calibration`: texts as the model sees them; needed by kGptq and kAwq, else ignored. `out`
+// `calibration`: texts as the model sees them; ignored by kRoundToNearest, needed by all others. `out`
 // must not hold a model yet. What is finished is kept in `out` + ".partial" until the end; a run with the
 // same source, options and texts goes on from there, one with others begins anew. `progress` (may be empty)
 // hears the share done and what it is at.

@@ -10,10 +10,13 @@ namespace pagoda::schedule {
 struct Scheduler::Sequence {
   SequenceId id;
   std::vector<std::int32_t> tokens;  // prompt, then answer
+  std::int32_t known = 0;            // leading tokens that are no kFutureToken
+  std::int32_t limit = 0;            // tokens of prompt and longest answer
   std::int32_t priority = 0;
   std::int64_t arrival = 0;
   std::uint64_t salt = 0;
-  std::int32_t computed = 0;     // leading tokens whose keys and values are in the cache
+  std::int32_t computed =
+      0;  // leading tokens whose keys and values are in the cache when the next step begins
   std::int32_t prefix_hit = -1;  // at first admission
   bool planned = false;          // already in the plan that is being made
   cache::BlockTable table;
@@ -57,6 +60,8 @@ base::Status Scheduler::submit(NewSequence sequence) {
   auto added = std::make_unique<Sequence>();
   added->id = sequence.id;
   added->tokens = std::move(sequence.prompt);
+  added->known = added->size();
+  added->limit = added->known + sequence.max_tokens;
   added->priority = sequence.priority;
   added->arrival = arrivals_++;
   added->salt = sequence.salt;
@@ -95,6 +100,7 @@ void Scheduler::plan_running(StepPlan& plan, bool decodes) {
 void Scheduler::plan_waiting(StepPlan& plan) {
   while (!waiting_.empty() && static_cast<std::int32_t>(running_.size()) < options_.max_num_seqs) {
     Sequence& sequence = *waiting_.front();
+    if (sequence.known < sequence.size()) return;  // preempted with a token under way
     const std::int32_t budget = options_.max_num_batched_tokens - plan.num_tokens;
     if (budget <= 0) return;
     // Small ones that come later must not take the blocks that an earlier one is short of, or it may starve.
@@ -154,17 +160,31 @@ void Scheduler::preempt(Sequence& sequence) {
   ++preemptions_;
 }
 
-void Scheduler::computed(const StepPlan& plan) {
+void Scheduler::submitted(const StepPlan& plan) {
   for (const ScheduledSequence& part : plan.sequences) {
     const auto found = sequences_.find(part.id);
     if (found == sequences_.end()) continue;
     Sequence& sequence = *found->second;
     sequence.computed = part.first + part.count;
-    cache_.seal(sequence.table, sequence.tokens, sequence.computed);
+    if (part.samples) sequence.tokens.push_back(kFutureToken);
+    seal(sequence);
+    if (sequence.size() < sequence.limit) continue;
+    cache_.release(sequence.table);
+    sequence.computed = 0;
+    erase(running_, &sequence);
   }
 }
 
-void Scheduler::append(SequenceId id, std::int32_t token) { sequences_.at(id)->tokens.push_back(token); }
+void Scheduler::append(SequenceId id, std::int32_t token) {
+  Sequence& sequence = *sequences_.at(id);
+  CHECK(sequence.known < sequence.size());
+  sequence.tokens[sequence.known++] = token;
+  seal(sequence);
+}
+
+void Scheduler::seal(Sequence& sequence) {
+  cache_.seal(sequence.table, sequence.tokens, std::min(sequence.computed, sequence.known));
+}
 
 void Scheduler::remove(SequenceId id) {
   const auto found = sequences_.find(id);
@@ -202,7 +222,14 @@ void Scheduler::erase(Queue& queue, Sequence* sequence) {
 }
 
 void Scheduler::check_invariants() const {
-  CHECK(running_.size() + waiting_.size() == sequences_.size());
+  std::size_t leaving = 0;
+  for (const auto& [id, sequence] : sequences_) {
+    CHECK(sequence->known <= sequence->size() && sequence->size() <= sequence->limit);
+    if (sequence->size() < sequence->limit) continue;
+    CHECK(sequence->table.blocks.empty());
+    ++leaving;
+  }
+  CHECK(running_.size() + waiting_.size() + leaving == sequences_.size());
   CHECK(static_cast<std::int32_t>(running_.size()) <= options_.max_num_seqs);
   CHECK(std::is_sorted(running_.begin(), running_.end(), Order()));
   CHECK(std::is_sorted(waiting_.begin(), waiting_.end(), Order()));

@@ -11,6 +11,14 @@
 // blocks and sits out the step; the first in order can take the blocks of all others unless they are in the
 // plan already, so while anything runs, no plan is empty. Nobody after it in order is admitted while it sits
 // out, so it waits at most until those that were generating already are done.
+//
+// Running ahead: a step may be planned before the tokens of those before it are known. Steps are computed one
+// after another, so submitted() counts one as computed at once. What a later step reads, an earlier one has
+// written by then; and blocks can be given away while a step still to come writes to them: their next owner's
+// step comes after it. Only tokens are late: in place of each stands kFutureToken until append() brings it,
+// and until then its block is not sealed. Where an answer must end is known in advance, so a sequence whose
+// last token is under way runs no more and holds no blocks. One that turns out to have ended earlier is
+// removed as always; what steps under way still compute of it is for its owner to ignore.
 
 #include <cstdint>
 #include <map>
@@ -25,6 +33,10 @@
 namespace pagoda::schedule {
 
 using SequenceId = base::StrongId<struct SequenceTag, std::int64_t>;
+
+// Stands for a token that a submitted step samples. Only the last of a sequence's tokens is ever computed as
+// one: the device has it by then.
+inline constexpr std::int32_t kFutureToken = -1;
 
 struct SchedulerOptions {
   std::int32_t max_num_seqs = 64;             // sequences in a step
@@ -70,20 +82,22 @@ class Scheduler {
   // As check_fits; kResourceExhausted if the queue is full.
   base::Status submit(NewSequence sequence);
   StepPlan plan();
-  // The step was computed. Sequences that sample get the next token appended by append() before the next
-  // plan().
-  void computed(const StepPlan& plan);
+  // The step will be computed before any that is planned from now on. Sequences that sample are one token
+  // longer.
+  void submitted(const StepPlan& plan);
+  // The first of the sequence's tokens that was not known.
   void append(SequenceId id, std::int32_t token);
   // Finished or cancelled, in any state: its blocks are released. Unknown ids are ignored.
   void remove(SequenceId id);
 
+  // Without those whose last token is under way.
   std::size_t num_running() const { return running_.size(); }
   std::size_t num_waiting() const { return waiting_.size(); }
   std::int64_t preemptions() const { return preemptions_; }
   // Tokens held in blocks of running sequences, for the measure of waste: those of a shared block count once.
   // The cache must be this scheduler's alone.
   std::int64_t cached_tokens() const;
-  // Prompt and answer so far.
+  // Prompt and answer so far; tokens not known yet are kFutureToken.
   std::span<const std::int32_t> tokens(SequenceId id) const;
   // Tokens of the prompt that came from the prefix cache at first admission.
   std::int32_t prefix_hit_tokens(SequenceId id) const;
@@ -102,6 +116,7 @@ class Scheduler {
   // this step.
   bool make_room(Sequence& sequence, std::int32_t tokens);
   void preempt(Sequence& sequence);
+  void seal(Sequence& sequence);
   void plan_running(StepPlan& plan, bool decodes);
   void plan_waiting(StepPlan& plan);
   static void insert(Queue& queue, Sequence* sequence);

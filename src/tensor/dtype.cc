@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -67,16 +68,15 @@ float float8_e4m3_to_float(std::uint8_t bits) {
 }
 
 std::uint8_t float_to_float8_e4m3(float value) {
-  const std::uint8_t sign = std::signbit(value) ? 0x80 : 0;
-  if (std::isnan(value)) return sign | 0x7f;
-  const float magnitude = std::min(std::fabs(value), 448.0f);
-  int exponent = 0;
-  if (magnitude == 0) return sign;              // whose exponent frexp says is 0
-  std::frexp(magnitude, &exponent);             // magnitude in [2^(e - 1), 2^e)
-  const int unit = std::max(exponent - 4, -9);  // of the last fraction bit; subnormals below 2^-6
-  const auto steps = static_cast<int>(std::nearbyint(std::ldexp(magnitude, -unit)));  // at most 16
-  // 16 steps are 8 of the next exponent: the bits run on.
-  return sign | static_cast<std::uint8_t>(unit == -9 ? steps : ((unit + 9) << 3) + steps);
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint8_t>(bits >> 24 & 0x80);
+  const std::uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7f;
+  if (magnitude < 0x3c800000)  // below 2^-6: subnormal, in steps of 2^-9; 8 steps are the first normal value
+    return sign | static_cast<std::uint8_t>(std::nearbyint(std::bit_cast<float>(magnitude) * 512));
+  // Three bits of the fraction stay; a carry runs on into the exponent, whose bias shrinks from 127 to 7.
+  const std::uint32_t rounded = (magnitude + 0x7ffff + (magnitude >> 20 & 1)) >> 20;
+  return sign | static_cast<std::uint8_t>(std::min<std::uint32_t>(rounded - (120 << 3), 0x7e));
 }
 
 }  // namespace pagoda::tensor

@@ -7,21 +7,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pagoda=$1
 build=$2
 
-skip() { echo "skipped: $*"; exit 77; }
-venv=$build/packed_layouts_venv
-python=$venv/bin/python
+source "$here/../python_packages.sh"
+python_with "$build/../torch_venv" "numpy, safetensors" 180 numpy safetensors  # training_test's, where that has run
 log=$build/packed_layouts_pip.log
-if ! "$python" -c 'import numpy, safetensors' 2>/dev/null; then
-  python3 -m venv "$venv" 2>/dev/null || skip "python3-venv is not installed"
-  timeout 180 "$python" -m pip install -q --disable-pip-version-check numpy safetensors >"$log" 2>&1 ||
-    skip "numpy and safetensors cannot be installed from PyPI ($(tail -n 1 "$log"))"
-fi
 # AutoAWQ's unpacking needs nothing but PyTorch; the package as a whole would want a GPU.
 source=$build/packed_layouts_autoawq
 if ! [ -f "$source/packing_utils.py" ]; then
   mkdir -p "$source"
   if "$python" -c 'import torch' 2>/dev/null ||
-    timeout 240 "$python" -m pip install -q --disable-pip-version-check torch==2.13.0 >>"$log" 2>&1; then
+    timeout 600 "$python" -m pip install -q --no-compile --disable-pip-version-check torch==2.13.0 >>"$log" 2>&1; then
     timeout 120 "$python" -m pip download -q --no-deps --no-build-isolation --no-binary :all: -d "$source" autoawq==0.2.9 \
       >>"$log" 2>&1 || true
     tar -xzf "$source"/autoawq-*.tar.gz -C "$source" --strip-components=3 --wildcards '*/awq/utils/packing_utils.py' \

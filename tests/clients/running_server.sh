@@ -1,6 +1,8 @@
 # Sourced by the tests of this folder: a server of models/nano on a free port, for as long as the script runs.
 #   start_server PAGODA BUILD_DIR [FLAGS...]      sets `url`
 
+source "$(dirname "${BASH_SOURCE[0]}")/../python_packages.sh"
+
 start_server() {
   local pagoda=$1 build=$2 root log
   shift 2
@@ -18,9 +20,4 @@ start_server() {
   echo "the server did not start:" >&2
   cat "$log" >&2
   return 1
-}
-
-skip() {
-  echo "skipped: $*"
-  exit 77
 }

@@ -7,19 +7,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/running_server.sh"
 
 # One release: another one would make other requests of the same seed.
-package=schemathesis==4.32.5
-venv=$2/schemathesis_venv
-if ! "$venv/bin/schemathesis" --version >/dev/null 2>&1; then
-  python3 -m venv "$venv" 2>/dev/null || skip "python3-venv is not installed"
-  timeout 180 "$venv/bin/python" -m pip install -q --disable-pip-version-check "$package" >"$2/schemathesis_pip.log" 2>&1 ||
-    skip "$package cannot be installed from PyPI ($(tail -n 1 "$2/schemathesis_pip.log"))"
-fi
+python_with "$2/schemathesis_venv" schemathesis 180 schemathesis==4.32.5
 
 # models/nano continues nonsense for as long as it may. With more examples, texts come that want more room.
 data=$2/schemathesis_data
 rm -rf "$data" "$2/.schemathesis"  # the latter would replay what failed before
 start_server "$1" "$2" --data "$data" --max-model-len 1024
 cd "$2"
-"$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" \
+"$(dirname "$python")/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" \
   --phases examples,fuzzing --max-examples "${PAGODA_SCHEMATHESIS_EXAMPLES:-5}" \
   --seed "${PAGODA_SCHEMATHESIS_SEED:-1}" --continue-on-failure --request-timeout 60 --generation-database none

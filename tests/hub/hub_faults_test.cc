@@ -129,9 +129,10 @@ TEST_F(FaultsTest, RefusalsSayWhatToDo) {
 TEST_F(FaultsTest, AnExpiredLinkIsAskedForAnew) {
   hub.plant("model.safetensors", {});
   hub.plant("model.safetensors", {.status = 403, .times = 2});
-  const auto report = pull_it();
-  expect_complete(report);
-  EXPECT_GE(hub.count("/resolve/" + hub.commit + "/model.safetensors"), 2u);
+  PullOptions options = this->options();
+  options.connections = 1;  // among several, one whose piece came over the link says that it is good
+  expect_complete(pull_it(options));
+  EXPECT_EQ(hub.count("/resolve/" + hub.commit + "/model.safetensors"), 3u);
   EXPECT_EQ(notices.find("secret"), std::string::npos) << notices;
 }
 
@@ -186,6 +187,15 @@ TEST_F(FaultsTest, WrongLengthsAndRangesAreNotBelieved) {
   EXPECT_THAT(notices, HasSubstr("another range than was asked for"));
   EXPECT_THAT(notices, HasSubstr("config.json: the answer is shorter than the file"));
   EXPECT_THAT(notices, HasSubstr("README.md: the answer is longer than the"));
+}
+
+TEST_F(FaultsTest, BytesLeftOnAConnectionCostAnAttemptAndNothingElse) {
+  hub.plant("config.json", {.late_bytes = true});
+  PullOptions options = this->options();
+  options.connections = 1;  // so the next file is asked for on the same one
+  expect_complete(pull_it(options));
+  EXPECT_THAT(notices, HasSubstr("HTTP/0.9"));
+  EXPECT_THAT(notices, HasSubstr("trying again"));
 }
 
 TEST_F(FaultsTest, AListOfAnotherSizeThanTheFileIsAnError) {

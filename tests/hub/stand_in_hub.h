@@ -72,7 +72,8 @@ struct Fault {
   bool wrong_bytes = false;            // one of them
   bool ignore_range = false;           // 200 and everything
   bool wrong_range = false;            // 206 with a range that was not asked for
-  bool extra_bytes = false;            // more than Content-Length, then close
+  bool extra_bytes = false;            // more than the file has
+  bool late_bytes = false;             // after a complete answer, on a connection that stays open
   std::size_t times = 1;
 };
 inline constexpr std::size_t kAlways = 1u << 30;
@@ -252,6 +253,11 @@ class StandInHub {
         return false;
       }
       if (chunk_delay_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(chunk_delay_ms));
+    }
+    if (fault.late_bytes) {
+      // By now the other side has its answer, and has sent the next request on this connection.
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      return StandInServer::write(socket, "stray bytes\n");
     }
     return fault.content_length_by == 0;
   }

@@ -1,6 +1,10 @@
 """What the page looks like, and to whom it speaks: paint, themes, contrast, phone, directions, languages, names."""
 
+import contextlib
+import json
 import re
+import threading
+import urllib.request
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -154,6 +158,53 @@ def test_chinese_interface(page, shoot):
     page.one("#open-settings").click()
     page.js("document.getElementById('uiLanguage-en').click()")
     assert page.one("#settings-title").text == "Settings" and page.one("#pick-to").text == "French"
+
+
+@contextlib.contextmanager
+def other_clients(server, clients=6):
+    """Keeps the engine at work as long as the block lasts."""
+    over = threading.Event()
+
+    def work(client):
+        body = {"prompt": f"Client {client} tells a story.", "max_tokens": 200, "ignore_eos": True}
+        while not over.is_set():
+            urllib.request.urlopen(server.url + "/generate", json.dumps(body).encode(), timeout=60).close()
+
+    threads = [threading.Thread(target=work, args=(client,)) for client in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_the_picture_of_the_manual(page, server, shoot):
+    """docs/images/page.png is what this one leaves as manual.png under --screenshots."""
+    if not server.is_real:
+        pytest.skip("needs the real server")
+    size = {"width": 1240, "height": 925, "deviceScaleFactor": 1, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.open().ready()
+    page.choose("to", "French")
+    page.type("The train leaves at ten, and we have a lot of time.\nWould you like a cup of tea?")
+    page.result()
+    page.one("#more").click()
+    page.until(
+        lambda: not page.all(".alternatives .working") and page.one("#alternatives").is_displayed(),
+        "other wordings",
+    )
+    page.drawer("memory")
+    with other_clients(server):
+        page.until(lambda: page.all(".tiles"), "the picture")
+        # Its line is drawn from what was asked every two seconds.
+        page.until(lambda: len(page.js("return window.performance.getEntriesByName(arguments[0])", server.url + "/stats")) >= 6,
+                   "six looks", seconds=30)
+        used = int(re.search(r"\d+", page.one(".tiles").get_attribute("aria-label")).group())
+        assert used > 0
+        shoot(page.driver, "manual")
 
 
 def test_both_languages_of_the_interface_have_every_string(page):

@@ -104,8 +104,10 @@ TEST_F(CudaLinear, EveryFormatEqualsItsDefinition) {
           const View actual = floats(expected);
           reference_->linear(x.view(), plain, expected.view(), accumulate);
           cuda_->linear(input(x), packed, actual, accumulate);
-          // Products in the library are of weights rounded to bf16.
-          EXPECT_LT(relative_error(read(actual), expected.values), 4e-3)
+          // Products in the library are of weights rounded to bf16; with FP8 weights of more than 16 rows,
+          // of activations rounded to FP8 too.
+          const double tolerance = format.format == WeightFormat::kFp8 && m > 16 ? 4e-2 : 4e-3;
+          EXPECT_LT(relative_error(read(actual), expected.values), tolerance)
               << format.name << " " << out << "x" << in << " m " << m << " accumulate " << accumulate;
         }
       }
@@ -166,7 +168,8 @@ TEST_F(CudaLinear, Swiglu) {
       const View device_gate_up = halves(m, 384), actual = halves(m, 192);
       reference_->linear_swiglu(x.view(), plain, gate_up.view(), expected.view());
       cuda_->linear_swiglu(input(x), packed, device_gate_up, actual);
-      EXPECT_LT(relative_error(read(actual), expected.values), 1e-2) << format.name << " m " << m;
+      const double tolerance = format.format == WeightFormat::kFp8 && m > 16 ? 6e-2 : 1e-2;
+      EXPECT_LT(relative_error(read(actual), expected.values), tolerance) << format.name << " m " << m;
     }
   }
 }

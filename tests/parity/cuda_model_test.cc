@@ -36,12 +36,15 @@ RunnerOptions runner_options() {
   return options;
 }
 
-// Sequences stepped together, greedily.
+// Sequences stepped together, greedily or each by its own sampling.
 class Batch {
  public:
-  Batch(Runner& runner, std::vector<std::vector<std::int32_t>> prompts)
-      : runner_(runner), tokens_(std::move(prompts)) {
+  Batch(Runner& runner, std::vector<std::vector<std::int32_t>> prompts, std::vector<Sampling> samplings = {})
+      : runner_(runner), tokens_(std::move(prompts)), samplings_(std::move(samplings)) {
+    samplings_.resize(tokens_.size());
+    static std::int64_t next_id = 1;
     for (std::size_t s = 0; s < tokens_.size(); ++s) {
+      ids_.emplace_back(next_id++);
       std::vector<BlockId> blocks;
       for (std::int32_t b = 0; b < kBlocksEach; ++b)
         blocks.push_back(BlockId(static_cast<std::int32_t>(s) * kBlocksEach + b));
@@ -50,37 +53,53 @@ class Batch {
     }
   }
   void step() {
-    std::vector<ScheduledSequence> parts;
-    for (std::size_t s = 0; s < tokens_.size(); ++s) {
-      const auto size = static_cast<std::int32_t>(tokens_[s].size());
-      parts.push_back({schedule::SequenceId(static_cast<std::int64_t>(s) + 1), done_[s], size - done_[s],
-                       true, std::span<const std::int32_t>(tokens_[s]).subspan(done_[s]), blocks_[s]});
-      done_[s] = size;
+    submit();
+    collect();
+  }
+  // Each step is submitted before the one before it is collected.
+  void run_ahead(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      submit();
+      if (i > 0) collect();
     }
-    std::vector<StepSequence> sequences;
-    for (std::size_t s = 0; s < parts.size(); ++s) sequences.push_back({&parts[s], tokens_[s], &greedy_});
-    const std::vector<SampledToken> sampled = runner_.step(sequences);
-    for (std::size_t s = 0; s < tokens_.size(); ++s) tokens_[s].push_back(sampled[s].token);
+    collect();
   }
   std::vector<float> logits() {
-    const ScheduledSequence part{schedule::SequenceId(1),
-                                 0,
-                                 static_cast<std::int32_t>(tokens_[0].size()),
-                                 true,
-                                 tokens_[0],
-                                 blocks_[0]};
-    const StepSequence sequence{&part, {}, &greedy_};
+    const ScheduledSequence part{ids_[0], 0,          static_cast<std::int32_t>(tokens_[0].size()),
+                                 true,    tokens_[0], blocks_[0]};
+    const StepSequence sequence{&part, {}, &samplings_[0]};
     const tensor::View view = runner_.compute({&sequence, 1});
     return {view.row(0), view.row(0) + view.cols};
   }
   const std::vector<std::vector<std::int32_t>>& tokens() const { return tokens_; }
 
  private:
+  void submit() {
+    std::vector<ScheduledSequence> parts;
+    std::vector<StepSequence> sequences;
+    for (std::size_t s = 0; s < tokens_.size(); ++s) {
+      const auto size = static_cast<std::int32_t>(tokens_[s].size());
+      parts.push_back({ids_[s], done_[s], size - done_[s], true,
+                       std::span<const std::int32_t>(tokens_[s]).subspan(done_[s]), blocks_[s]});
+      done_[s] = size;
+    }
+    for (std::size_t s = 0; s < parts.size(); ++s)
+      sequences.push_back({&parts[s], tokens_[s], &samplings_[s]});
+    runner_.submit(sequences);
+    for (std::vector<std::int32_t>& tokens : tokens_) tokens.push_back(schedule::kFutureToken);
+  }
+  void collect() {
+    const std::vector<SampledToken> sampled = runner_.collect();
+    for (std::size_t s = 0; s < tokens_.size(); ++s)
+      *std::find(tokens_[s].begin(), tokens_[s].end(), schedule::kFutureToken) = sampled[s].token;
+  }
+
   Runner& runner_;
+  std::vector<schedule::SequenceId> ids_;
   std::vector<std::vector<std::int32_t>> tokens_;
+  std::vector<Sampling> samplings_;
   std::vector<std::vector<BlockId>> blocks_;
   std::vector<std::int32_t> done_;
-  Sampling greedy_;
 };
 
 std::vector<std::vector<std::int32_t>> prompts(std::size_t count, std::int32_t vocab) {
@@ -142,8 +161,7 @@ TEST(CudaModel, NanoAnswersAsTheReference) {
   }
 }
 
-TEST(CudaModel, RandomWeightsInEveryFormat) {
-  if (ops_for("cuda") == nullptr) GTEST_SKIP() << "no GPU";
+model::DenseShape small_shape() {
   model::DenseShape shape;
   shape.vocab_size = 3001;
   shape.hidden_size = 512;
@@ -152,6 +170,40 @@ TEST(CudaModel, RandomWeightsInEveryFormat) {
   shape.num_heads = 8;
   shape.num_kv_heads = 2;
   shape.head_dim = 128;
+  return shape;
+}
+
+// The device feeds each token to the next step before the host has seen it.
+TEST(CudaModel, StepsAheadGiveTheSameTokens) {
+  if (ops_for("cuda") == nullptr) GTEST_SKIP() << "no GPU";
+  const auto formats = model::named_formats("bf16", "");
+  ASSERT_TRUE(formats.ok());
+  auto runner = Runner::random(small_shape(), *formats, ops_for("cuda"), runner_options());
+  ASSERT_TRUE(runner.ok());
+  constexpr int kSteps = 60;
+  for (const std::size_t count : {1, 7, 36}) {
+    const auto all = prompts(count, 3001);
+    for (const bool draws : {false, true}) {
+      std::vector<Sampling> samplings(count);
+      for (std::size_t s = 0; s < count && draws; ++s)
+        samplings[s] = {.temperature = s % 4 == 0 ? 0.0f : 0.9f,
+                        .top_k = 50,
+                        .repetition_penalty = s % 3 == 0 ? 1.0f : 1.3f,
+                        .seed = s};
+      Batch in_step(**runner, all, samplings), ahead(**runner, all, samplings);
+      for (int i = 0; i < kSteps; ++i) in_step.step();
+      // Other sequences take all places that the first had on the device.
+      Batch others(**runner, prompts(40, 3001), std::vector<Sampling>(40, {.repetition_penalty = 1.5f}));
+      others.run_ahead(2);
+      ahead.run_ahead(kSteps);
+      EXPECT_EQ(ahead.tokens(), in_step.tokens()) << count << (draws ? " that draw" : " greedy");
+    }
+  }
+}
+
+TEST(CudaModel, RandomWeightsInEveryFormat) {
+  if (ops_for("cuda") == nullptr) GTEST_SKIP() << "no GPU";
+  const model::DenseShape shape = small_shape();
   for (const char* format : {"bf16", "int8", "int4", "fp8"}) {
     auto formats = model::named_formats(format, "");
     ASSERT_TRUE(formats.ok());

@@ -62,11 +62,13 @@ void compare_grouped(Random& random, bool int4, std::int64_t m, GroupedKernel ke
   p.groups = random.between(1, 9);
   p.panels = random.between(1, 6);
   p.columns = 16 * p.panels - random.between(0, 15);
+  p.scale_groups = random.between(0, 2) == 0 ? 1 : p.groups;
   p.c_stride = p.columns + random.between(0, 5);
   p.accumulate = random.between(0, 1) == 1;
   const bool zeros = random.between(0, 1) == 1;
-  SCOPED_TRACE(fmt::format("m={} group={} groups={} panels={} columns={} accumulate={} zeros={}", m, p.group,
-                           p.groups, p.panels, p.columns, p.accumulate, zeros));
+  SCOPED_TRACE(
+      fmt::format("m={} group={} groups={} scale_groups={} panels={} columns={} accumulate={} zeros={}", m,
+                  p.group, p.groups, p.scale_groups, p.panels, p.columns, p.accumulate, zeros));
   const std::int64_t k = p.groups * p.group, all_scales = p.panels * p.groups * 16;
   p.panel_stride = k * 16 / (int4 ? 2 : 1);
   p.a_stride = up(static_cast<std::int64_t>(grouped_scales_offset(p.groups, p.group)) + 8 * p.groups, 64);

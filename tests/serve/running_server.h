@@ -53,8 +53,10 @@ inline std::unique_ptr<engine::Engine> random_engine(std::int32_t max_waiting = 
 // A request that does not end by itself while a test runs: the longest answer, of a model that knows no stop.
 inline const char* const kEndless = R"({"prompt": "a", "temperature": 1, "seed": 1, "max_tokens": 60000})";
 
+// A minute: under a sanitizer on a busy machine it takes that long until a client that does not read has its
+// buffers full.
 inline bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 12000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

@@ -40,23 +40,24 @@ TEST(Simulation, KeepsEveryPromise) {
     Simulation simulation(scenario, random.seed(), totals);
     const std::string wrong = run_episode(simulation, random.between(100, 1500));
     ASSERT_EQ(wrong, "") << "seed " << seed << ", episode " << episode << ", step " << totals.steps << "; "
-                         << scenario.num_blocks << " blocks of " << scenario.block_size << ", "
-                         << scenario.scheduler.max_num_seqs << " sequences, "
+                         << scenario.steps_ahead << " steps ahead, " << scenario.num_blocks << " blocks of "
+                         << scenario.block_size << ", " << scenario.scheduler.max_num_seqs << " sequences, "
                          << scenario.scheduler.max_num_batched_tokens << " tokens, prefix caching "
                          << scenario.prefix_caching;
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   fmt::print(
       "seed {}: {} steps, {:.0f} steps/s, {} tokens, {} accepted, {} refused, {} finished, {} cancelled, "
-      "{} preemptions, {} evictions, {} tokens found by prefix\n",
+      "{} tokens ignored, {} preemptions, {} evictions, {} tokens found by prefix\n",
       seed, totals.steps, static_cast<double>(totals.steps) / seconds, totals.tokens, totals.accepted,
-      totals.refused, totals.finished, totals.cancelled, totals.preemptions, totals.evictions,
+      totals.refused, totals.finished, totals.cancelled, totals.ignored, totals.preemptions, totals.evictions,
       totals.prefix_hits_tokens);
   EXPECT_EQ(totals.finished + totals.cancelled, totals.accepted);
   // A run that preempts and evicts nothing has tested nothing.
   if (steps >= 10000) {
     EXPECT_GT(totals.preemptions, 1000);
     EXPECT_GT(totals.evictions, 1000);
+    EXPECT_GT(totals.ignored, 1000);
     EXPECT_GT(totals.prefix_hits_tokens, 10000);
   }
 }

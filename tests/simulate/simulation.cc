@@ -34,7 +34,7 @@ std::string Simulation::step(bool arrivals) {
   if (sabotage_ && !sabotaged_) sabotaged_ = sabotage_(plan, sabotaged_blocks_);
   if (std::string wrong = check_plan(plan); !wrong.empty()) return wrong;
   if (std::string wrong = check_order(plan); !wrong.empty()) return wrong;
-  if (std::string wrong = compute(plan); !wrong.empty()) return wrong;
+  if (std::string wrong = submit_step(plan); !wrong.empty()) return wrong;
   scheduler_.check_invariants();
   kv_.poison_free(cache_.pool());
   return {};
@@ -58,6 +58,8 @@ std::string Simulation::submit() {
   request.prompt_size = static_cast<std::int32_t>(request.tokens.size());
   // Many answers end before their limit.
   request.answer_size = random_.chance(500) || max_tokens == 0 ? max_tokens : random_.between(1, max_tokens);
+  request.known = request.prompt_size;
+  request.max_tokens = max_tokens;
   request.priority = random_.between(0, scenario_.priorities - 1);
   request.salt = random_.between(0, scenario_.salts - 1);
 
@@ -104,7 +106,7 @@ void Simulation::remove_random() {
 }
 
 std::string Simulation::check_plan(const schedule::StepPlan& plan) {
-  if (plan.empty() != live_.empty())
+  if (plan.empty() && !live_.empty() && in_flight_.empty())
     return fmt::format("the plan is empty, {} requests are not over", live_.size());
   if (static_cast<std::int32_t>(plan.sequences.size()) > scenario_.scheduler.max_num_seqs)
     return fmt::format("{} sequences in the plan", plan.sequences.size());
@@ -128,9 +130,13 @@ std::string Simulation::check_part(const schedule::ScheduledSequence& part, Requ
   if (request.planned_in == step_) return "twice in the plan";
   if (part.first < 0 || part.count < 1 || part.first + part.count > size)
     return fmt::format("tokens {} to {} of {}", part.first, part.first + part.count - 1, size);
-  if (!std::equal(part.tokens.begin(), part.tokens.end(), request.tokens.begin() + part.first,
-                  request.tokens.begin() + part.first + part.count))
-    return "not its tokens";
+  for (std::int32_t i = 0; i < part.count; ++i) {
+    const std::int32_t position = part.first + i;
+    const bool known = position < request.known;
+    if (part.tokens[i] != (known ? request.tokens[position] : schedule::kFutureToken))
+      return "not its tokens";
+    if (!known && i + 1 < part.count) return "more than its last token is to come";
+  }
   if (part.samples != (part.first + part.count == size)) return fmt::format("samples is {}", part.samples);
   // Work is lost by preemption alone, and what is found again is whole blocks.
   const bool may_restart = !request.started || request.preemptions_then != scheduler_.preemptions();
@@ -160,7 +166,8 @@ std::string Simulation::check_order(const schedule::StepPlan& plan) {
         admitted_.begin(), admitted_.end(),
         [&](std::int64_t a, std::int64_t b) { return before(*live_.find(a), *live_.find(b)); });
     for (const auto& candidate : live_) {
-      if (candidate.second.planned_in != step_ && before(candidate, *live_.find(*last)))
+      if (candidate.second.planned_in != step_ && !is_leaving(candidate.second) &&
+          before(candidate, *live_.find(*last)))
         return fmt::format("sequence {} is let in, {} comes first and is not in the plan", *last,
                            candidate.first);
     }
@@ -174,30 +181,61 @@ std::string Simulation::check_order(const schedule::StepPlan& plan) {
   return {};
 }
 
-std::string Simulation::compute(const schedule::StepPlan& plan) {
+std::string Simulation::submit_step(const schedule::StepPlan& plan) {
+  if (!plan.empty()) {
+    Sampled sampled;
+    if (std::string wrong = compute(plan, sampled); !wrong.empty()) return wrong;
+    // A client may leave while the step is computed.
+    if (random_.chance(scenario_.cancels_per_mille)) remove_random();
+    scheduler_.submitted(plan);
+    in_flight_.push_back(std::move(sampled));
+  }
+  scheduler_.check_invariants();
+  while (static_cast<std::int32_t>(in_flight_.size()) > (plan.empty() ? 0 : scenario_.steps_ahead)) {
+    if (random_.chance(scenario_.cancels_per_mille)) remove_random();
+    const Sampled sampled = std::move(in_flight_.front());
+    in_flight_.pop_front();
+    if (std::string wrong = deliver(sampled); !wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+// What the device does: at once, while the scheduler hears of it later. Blocks that are freed meanwhile are
+// emptied, and used by the next step, as they are on a device that computes steps in order.
+std::string Simulation::compute(const schedule::StepPlan& plan, Sampled& sampled) {
   std::vector<SimulatedKv::Expected> expected;
-  for (const schedule::ScheduledSequence& part : plan.sequences) {
+  std::vector<std::vector<std::int32_t>> tokens(plan.sequences.size());
+  schedule::StepPlan resolved = plan;
+  for (std::size_t i = 0; i < plan.sequences.size(); ++i) {
+    schedule::ScheduledSequence& part = resolved.sequences[i];
     const Request& request = live_.at(part.id.value);
     expected.push_back({content_root(request.salt), request.contents});
+    tokens[i].assign(part.tokens.begin(), part.tokens.end());
+    if (tokens[i].back() == schedule::kFutureToken) tokens[i].back() = request.tokens.back();
+    part.tokens = tokens[i];
   }
-  if (std::string wrong = kv_.step(plan, expected, cache_.pool()); !wrong.empty()) return wrong;
+  if (std::string wrong = kv_.step(resolved, expected, cache_.pool()); !wrong.empty()) return wrong;
   totals_.tokens += plan.num_tokens;
-  std::vector<std::pair<std::int64_t, std::int32_t>> sampled;
   for (const schedule::ScheduledSequence& part : plan.sequences) {
-    live_.at(part.id.value).computed = part.first + part.count;
-    if (part.samples) sampled.emplace_back(part.id.value, next_token(kv_.last_content(part)));
+    Request& request = live_.at(part.id.value);
+    request.computed = part.first + part.count;
+    if (!part.samples) continue;
+    sampled.emplace_back(part.id.value, next_token(kv_.last_content(part)));
+    push_token(request, sampled.back().second);
   }
-  // A client may leave while the step is computed.
-  if (random_.chance(scenario_.cancels_per_mille)) remove_random();
-  scheduler_.computed(plan);
+  return {};
+}
+
+std::string Simulation::deliver(const Sampled& sampled) {
   for (const auto& [id, token] : sampled) {
     const auto found = live_.find(id);
-    if (found == live_.end()) continue;
+    if (found == live_.end()) {
+      ++totals_.ignored;
+      continue;
+    }
     Request& request = found->second;
     scheduler_.append(schedule::SequenceId(id), token);
-    push_token(request, token);
-    if (static_cast<std::int32_t>(request.tokens.size()) < request.prompt_size + request.answer_size)
-      continue;
+    if (++request.known < request.prompt_size + request.answer_size) continue;
     if (std::string wrong = finish(id, request); !wrong.empty()) return wrong;
   }
   return {};
@@ -212,7 +250,9 @@ std::string Simulation::finish(std::int64_t id, const Request& request) {
   const auto alone =
       run_alone(std::span(request.tokens).first(request.prompt_size), request.salt, request.answer_size);
   const auto got = scheduler_.tokens(schedule::SequenceId(id));
-  if (!std::equal(got.begin(), got.end(), alone.begin(), alone.end()))
+  const auto known = got.begin() + request.known;
+  if (!std::equal(got.begin(), known, alone.begin(), alone.end()) ||
+      !std::all_of(known, got.end(), [](std::int32_t token) { return token == schedule::kFutureToken; }))
     return fmt::format("the tokens of sequence {} are not those it has alone", id);
   ++totals_.finished;
   remove(id);
@@ -220,8 +260,9 @@ std::string Simulation::finish(std::int64_t id, const Request& request) {
 }
 
 std::int64_t Simulation::drain_bound() const {
-  std::int64_t bound = 1;
-  for (const auto& [id, request] : live_) bound += request.prompt_size + request.answer_size;
+  std::int64_t bound = 1 + scenario_.steps_ahead;
+  for (const auto& [id, request] : live_)
+    bound += (request.prompt_size + request.answer_size) * (1 + scenario_.steps_ahead);
   return bound;
 }
 

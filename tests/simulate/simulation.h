@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -39,6 +40,7 @@ struct Scenario {
   std::int32_t prompt_max = 200, answer_max = 40;
   std::int32_t priorities = 1, salts = 1, prefixes = 4;
   std::int32_t arrivals_per_mille = 300, cancels_per_mille = 5;
+  std::int32_t steps_ahead = 0;  // steps whose tokens are not known when the next is planned
 };
 
 // Small pools against large requests, so that preemption and eviction are the rule.
@@ -82,12 +84,14 @@ inline Scenario random_scenario(Random& random) {
   scenario.prefixes = random.between(1, 6);
   scenario.arrivals_per_mille = random.chance(500) ? random.between(5, 60) : random.between(60, 900);
   scenario.cancels_per_mille = random.between(0, 30);
+  scenario.steps_ahead = random.between(0, 3);
   return scenario;
 }
 
 struct Totals {
   std::int64_t steps = 0, tokens = 0, accepted = 0, refused = 0, finished = 0, cancelled = 0;
   std::int64_t preemptions = 0, evictions = 0, prefix_hits_tokens = 0;
+  std::int64_t ignored = 0;  // tokens of sequences that were over when their step was
 };
 
 class Simulation {
@@ -110,7 +114,8 @@ class Simulation {
   // One step of the engine, with arrivals or only with what is there. Returns what is wrong, or nothing.
   std::string step(bool arrivals);
   bool idle() const { return live_.empty(); }
-  // Steps within which all that is live must be over: each step computes a token at least.
+  // Steps within which all that is live must be over: each step computes a token at least, or else one that
+  // is under way ends.
   std::int64_t drain_bound() const;
   // After the last step.
   std::string check_empty() const;
@@ -120,9 +125,10 @@ class Simulation {
 
  private:
   struct Request {
-    std::vector<std::int32_t> tokens;  // prompt, then answer
+    std::vector<std::int32_t> tokens;  // prompt, then answer, as far as the device has come
     std::vector<Content> contents;     // of the tokens
-    std::int32_t prompt_size = 0, answer_size = 0;
+    std::int32_t known = 0;            // of the tokens, to the scheduler
+    std::int32_t prompt_size = 0, answer_size = 0, max_tokens = 0;
     std::int32_t priority = 0;
     std::uint64_t salt = 0;
     std::int32_t computed = 0;
@@ -131,6 +137,7 @@ class Simulation {
     std::int64_t preemptions_then = 0;  // of all, when it was
   };
   using Live = std::map<std::int64_t, Request>;  // by id, and ids are given in the order of arrival
+  using Sampled = std::vector<std::pair<std::int64_t, std::int32_t>>;  // ids and tokens of one step
 
   std::vector<std::int32_t> random_tokens(std::int32_t longest);
   std::string submit();
@@ -139,9 +146,15 @@ class Simulation {
   std::string check_plan(const schedule::StepPlan& plan);
   std::string check_part(const schedule::ScheduledSequence& part, Request& request);
   std::string check_order(const schedule::StepPlan& plan);
-  std::string compute(const schedule::StepPlan& plan);
+  std::string submit_step(const schedule::StepPlan& plan);
+  std::string compute(const schedule::StepPlan& plan, Sampled& sampled);
+  std::string deliver(const Sampled& sampled);
   std::string finish(std::int64_t id, const Request& request);
   static void push_token(Request& request, std::int32_t token);
+  // Prompt and longest answer are there: it is in no plan any more.
+  static bool is_leaving(const Request& request) {
+    return static_cast<std::int32_t>(request.tokens.size()) == request.prompt_size + request.max_tokens;
+  }
 
   Scenario scenario_;
   Random random_;
@@ -151,6 +164,7 @@ class Simulation {
   SimulatedKv kv_;
   std::vector<std::vector<std::int32_t>> prefixes_;
   Live live_;
+  std::deque<Sampled> in_flight_;
   std::int64_t next_id_ = 0;
   std::int64_t step_ = 0;
   std::int64_t unstarted_ = 0;

@@ -4,15 +4,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-skip() { echo "skipped: $*"; exit 77; }
-python=$2/venv/bin/python
-if ! "$python" -c 'import torch, transformers, pytest, ruff' 2>/dev/null; then
-  python3 -m venv "$2/venv" 2>/dev/null || skip "python3-venv is not installed"
-  # The release of PyTorch that the recipe was run with; its CPU build is enough.
-  timeout 600 "$python" -m pip install -q --disable-pip-version-check \
-    torch==2.13.0 transformers tokenizers safetensors numpy pytest ruff==0.17.6 >"$2/pip.log" 2>&1 ||
-    skip "PyTorch 2.13.0 or what goes with it cannot be installed from PyPI ($(tail -n 1 "$2/pip.log"))"
-fi
+# The release of PyTorch that the recipe was run with; its CPU build is enough. packed_layouts_test uses it too.
+source "$root/tests/python_packages.sh"
+python_with "$2/../torch_venv" "torch, transformers, pytest, ruff" 600 \
+  torch==2.13.0 transformers tokenizers safetensors numpy pytest ruff==0.17.6
 cd "$root"
 "$python" -m ruff check --no-cache --config training/pyproject.toml training tests/training
 "$python" -m ruff format --no-cache --check --config training/pyproject.toml training tests/training

@@ -96,6 +96,27 @@ TEST_F(CliEvalTest, ComparesWithItselfAndSeesNoDifference) {
   EXPECT_THAT(read_file(directory_ / "out.svg"), AllOf(HasSubstr("<svg"), HasSubstr("nano (int")));
 }
 
+TEST_F(CliEvalTest, DivergenceOfAModelFromItselfAndFromFewerBits) {
+  const std::string test = put("test.tsv", kLines), nano = PAGODA_SOURCE_DIR "/models/nano";
+  const Outcome outcome = eval({"--test", test, "--divergence", "--model", nano, "--compare", nano,
+                                nano + "=none", "--json", "out.json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("tokens of references"), HasSubstr("cross-entropy")));
+  const json::array rows = read_json("out.json").at("divergence").as_array();
+  ASSERT_EQ(rows.size(), 3u);
+  for (const json::value& row : rows) {
+    // Sentences that it has learnt to say: far likelier than one of the vocabulary's many thousand tokens.
+    EXPECT_GT(row.at("cross_entropy").to_number<double>(), 0.01);
+    EXPECT_LT(row.at("cross_entropy").to_number<double>(), 4);
+    EXPECT_NEAR(row.at("kl_divergence").to_number<double>(), 0, 1e-6);
+    EXPECT_EQ(row.at("same_choice").to_number<double>(), 1);
+  }
+  EXPECT_EQ(
+      eval({"--test", test, "--divergence", "--compare", PAGODA_SOURCE_DIR "/tests/data/models/hy-1.8b-like"})
+          .code,
+      2);
+}
+
 TEST_F(CliEvalTest, MaxTokensCutsAndIsCounted) {
   const std::string test = put("test.tsv", kLines);
   EXPECT_EQ(eval({"--test", test, "--one-way", "--max-tokens", "1", "--json", "out.json"}).code, 0);

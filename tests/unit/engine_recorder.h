@@ -41,7 +41,14 @@ inline std::unique_ptr<Engine> nano_engine(const EngineOptions& options = small_
 
 // The bundled tokenizer on a tiny random model: steps cost next to nothing, so that what happens between them
 // happens often.
-inline std::unique_ptr<Engine> random_engine(const EngineOptions& options) {
+inline std::unique_ptr<kernels::Ops> deterministic_ops() {
+  kernels::CpuOptions cpu;
+  cpu.threads = 2;
+  cpu.deterministic = true;
+  return kernels::make_cpu_ops(cpu);
+}
+inline std::unique_ptr<Engine> random_engine(const EngineOptions& options,
+                                             std::unique_ptr<kernels::Ops> ops = deterministic_ops()) {
   auto tokenizer = text::Tokenizer::load(std::string(kNano) + "/tokenizer.json");
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   auto chat_template = text::ChatTemplate::detect(*tokenizer);
@@ -54,10 +61,8 @@ inline std::unique_ptr<Engine> random_engine(const EngineOptions& options) {
   shape.num_heads = 2;
   shape.num_kv_heads = 1;
   shape.head_dim = 16;
-  kernels::CpuOptions cpu;
-  cpu.threads = 2;
   auto runner = execute::Runner::random(shape, {kernels::WeightFormat::kBF16, kernels::WeightFormat::kBF16},
-                                        kernels::make_cpu_ops(cpu), options.runner);
+                                        std::move(ops), options.runner);
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   return std::make_unique<Engine>(std::move(runner).value(), std::move(tokenizer).value(),
                                   std::move(chat_template).value(), options);

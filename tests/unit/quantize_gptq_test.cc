@@ -139,9 +139,10 @@ TEST(Gptq, FollowsThePaper) {
         for (const bool symmetric : {true, false}) {
           SCOPED_TRACE(fmt::format("g{} {} {} {}", group_size, act_order, static_groups, symmetric));
           const Scheme scheme{4, group_size, symmetric};
-          const QuantizedMatrix q =
-              gptq(p.w, p.out, p.in, p.gram, scheme,
-                   {.damping = 0.01, .act_order = act_order, .static_groups = static_groups}, threads);
+          const QuantizedMatrix q = gptq(
+              p.w, p.out, p.in, p.gram, scheme,
+              {.damping = 0.01, .act_order = act_order, .static_groups = static_groups, .refine_rounds = 0},
+              threads);
           EXPECT_EQ(q.group_of_input.empty(), static_groups || !act_order || group_size == 0);
           const std::vector<int> want = oracle(p, q, order_of(p, act_order), 0.01);
           // A quotient may lie so near to a half that float and double round it differently, and then the
@@ -166,6 +167,51 @@ TEST(Gptq, LosesFarLessOfTheOutputsThanRounding) {
             0.1 * output_error(p, q));
 }
 
+// Until no single integer could be another and the error be less, and never to the worse.
+TEST(Gptq, RefinesUntilNoIntegerIsWrong) {
+  base::ThreadPool threads(2);
+  const Problem p = make_problem(8, 96, 7);
+  for (const Scheme& scheme : {Scheme{4, 32, true}, Scheme{4, 32, false}, Scheme{8, 0, true, true}}) {
+    SCOPED_TRACE(fmt::format("{} bits, symmetric {}, fp8 {}", scheme.bits, scheme.symmetric, scheme.fp8));
+    constexpr double kDamping = 1e-4;
+    const auto made = [&](int rounds) {
+      return gptq(p.w, p.out, p.in, p.gram, scheme, {.damping = kDamping, .refine_rounds = rounds}, threads);
+    };
+    const double before = output_error(p, made(0)), after = output_error(p, made(8));
+    EXPECT_LT(after, 0.97 * before);
+    const QuantizedMatrix q = made(8);
+    double trace = 0;
+    for (std::int64_t i = 0; i < p.in; ++i) trace += p.gram[i * p.in + i];
+    int wrong = 0;
+    for (std::int64_t o = 0; o < p.out; ++o) {
+      std::vector<float> row(p.in);
+      q.dequantize_row(o, row.data());
+      for (std::int64_t i = 0; i < p.in; ++i) {
+        double slope = 0, own = kDamping * trace / static_cast<double>(p.in);
+        for (std::int64_t j = 0; j < p.in; ++j)
+          slope += (row[j] - p.w[o * p.in + j]) *
+                   (p.gram[std::min(i, j) * p.in + std::max(i, j)] + (i == j ? own : 0.0));
+        own += p.gram[i * p.in + i];
+        const std::int64_t at = o * q.groups() + q.group_of(i);
+        const Grid grid{q.scales[at], q.zeros[at]};
+        const auto best = static_cast<float>(row[i] - slope / own);
+        wrong += nearest_value(best, grid, scheme) != q.values[o * p.in + i] ? 1 : 0;
+      }
+    }
+    // The sweeps end after a few; a quotient near a half goes either way.
+    EXPECT_LE(wrong, static_cast<int>(p.w.size()) / 100);
+  }
+}
+
+TEST(Gptq, FitsFloatsOfEightBits) {
+  base::ThreadPool threads(2);
+  const Problem p = make_problem(16, 256, 8);
+  const Scheme scheme{8, 0, true, true};
+  const double rounded = output_error(p, round_to_nearest(p.w, p.out, p.in, scheme, threads));
+  EXPECT_LT(rounded, 0.04);
+  EXPECT_LT(output_error(p, gptq(p.w, p.out, p.in, p.gram, scheme, {}, threads)), 0.7 * rounded);
+}
+
 TEST(Gptq, IsTheSameWithAnyNumberOfThreads) {
   const Problem p = make_problem(20, 192, 3);
   base::ThreadPool one(1), four(4);
@@ -184,7 +230,7 @@ TEST(Gptq, RoundsInputsThatNoTextHas) {
   const QuantizedMatrix q = gptq(p.w, p.out, p.in, p.gram, {4, 32, true}, {}, threads);
   for (std::int64_t o = 0; o < 4; ++o) {
     const std::int64_t at = o * q.groups();
-    EXPECT_EQ(q.values[o * 64 + 9], nearest_value(p.w[o * 64 + 9], {q.scales[at], q.zeros[at]}, 4));
+    EXPECT_EQ(q.values[o * 64 + 9], nearest_value(p.w[o * 64 + 9], {q.scales[at], q.zeros[at]}, q.scheme));
   }
   // And all of them, if there is nothing to go by.
   std::fill(p.gram.begin(), p.gram.end(), 0.0f);
@@ -234,8 +280,8 @@ TEST(Grids, TheBestIsNotWorseThanTheWholeRange) {
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j)
-        sum += static_cast<double>(gram[i * n + j]) * (w[i] - on_grid(w[i], grid, 4)) *
-               (w[j] - on_grid(w[j], grid, 4));
+        sum += static_cast<double>(gram[i * n + j]) * (w[i] - on_grid(w[i], grid, {})) *
+               (w[j] - on_grid(w[j], grid, {}));
     return sum;
   };
   for (int round = 0; round < 50; ++round) {

@@ -9,6 +9,7 @@
 
 #include "kernels/round_to_nearest.h"
 #include "packed_layouts.h"
+#include "quantize/gptq.h"
 
 namespace pagoda::quantize {
 namespace {
@@ -79,8 +80,10 @@ TEST(PackedLayouts, Int8AndFp8AreRoundedRowByRow) {
   std::vector<float> w(3 * 40);
   for (std::size_t i = 0; i < w.size(); ++i)
     w[i] = static_cast<float>(static_cast<int>(i * 37 % 101) - 50) / 7.0f;
-  const std::vector<StoredTensor> int8 = pack_int8("x", w.data(), 3, 40),
-                                  fp8 = pack_fp8("x", w.data(), 3, 40);
+  base::ThreadPool threads(1);
+  const QuantizedMatrix rounded =
+      round_to_nearest(w, 3, 40, {.bits = 8, .group_size = 0, .symmetric = true, .fp8 = true}, threads);
+  const std::vector<StoredTensor> int8 = pack_int8("x", w.data(), 3, 40), fp8 = pack_fp8("x", rounded, 0, 3);
   EXPECT_EQ(int8[0].shape, (std::vector<std::int64_t>{3, 40}));
   EXPECT_EQ(fp8[1].shape, (std::vector<std::int64_t>{3, 1}));
   for (std::int64_t r = 0; r < 3; ++r) {

@@ -55,7 +55,7 @@ class Engine {
     std::vector<Part> parts;
     for (const ScheduledSequence& part : plan.sequences)
       parts.push_back({part.id.value, part.first, part.count, part.samples});
-    scheduler_.computed(plan);
+    scheduler_.submitted(plan);
     for (const Part& part : parts) {
       if (part.samples) scheduler_.append(SequenceId(part.id), static_cast<std::int32_t>(-part.id));
     }

@@ -129,7 +129,7 @@ TEST(Preemption, RemovesInEveryState) {
   EXPECT_THAT(engine.step(), ElementsAre(Part{2, 9, 1, true}));
   const StepPlan plan = engine.scheduler_.plan();
   engine.remove(2);  // while the step is computed
-  engine.scheduler_.computed(plan);
+  engine.scheduler_.submitted(plan);
   EXPECT_EQ(engine.cache_.pool().free(), 6);
   EXPECT_THAT(engine.step(), IsEmpty());
 }

@@ -63,8 +63,11 @@ TEST(Scheduler, TakesWhatFitsExactly) {
   limits.blocks = 10;
   Engine engine(limits);
   engine.accept(1, 30, 11);
-  for (int i = 0; i < 11; ++i) EXPECT_EQ(engine.step().size(), 1u) << i;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(engine.step().size(), 1u) << i;
   EXPECT_EQ(engine.cache_.available(), 0);
+  EXPECT_THAT(engine.step(), ElementsAre(Part{1, 39, 1, true}));
+  EXPECT_EQ(engine.cache_.available(), 10);  // its last token needs no room
+  EXPECT_THAT(engine.step(), IsEmpty());
 }
 
 TEST(Scheduler, BoundsTheQueue) {
@@ -148,6 +151,80 @@ TEST(Scheduler, ComputesTheSamePromptTwiceIfItComesTwiceInOneStep) {
   EXPECT_THAT(engine.step(), ElementsAre(Part{1, 0, 10, true}, Part{2, 0, 10, true}));
   engine.accept(3, 10, 20, 0, /*text=*/7);
   EXPECT_THAT(engine.step(), ElementsAre(Part{1, 10, 1, true}, Part{2, 10, 1, true}, Part{3, 8, 2, true}));
+}
+
+// A step is planned and submitted while the tokens of the one before are under way.
+class RunAhead : public ::testing::Test {
+ protected:
+  std::vector<Part> submit() {
+    const StepPlan plan = engine_.scheduler_.plan();
+    std::vector<Part> parts;
+    last_tokens_.clear();
+    for (const ScheduledSequence& part : plan.sequences) {
+      parts.push_back({part.id.value, part.first, part.count, part.samples});
+      last_tokens_.push_back(part.tokens.back());
+    }
+    engine_.scheduler_.submitted(plan);
+    engine_.scheduler_.check_invariants();
+    return parts;
+  }
+  void append(std::int64_t id, std::int32_t token) {
+    engine_.scheduler_.append(SequenceId(id), token);
+    engine_.scheduler_.check_invariants();
+  }
+
+  Engine engine_;
+  std::vector<std::int32_t> last_tokens_;  // of the sequences of the last plan
+};
+
+TEST_F(RunAhead, PlansTheTokenThatIsUnderWay) {
+  engine_.accept(1, 10);
+  EXPECT_THAT(submit(), ElementsAre(Part{1, 0, 10, true}));
+  EXPECT_THAT(submit(), ElementsAre(Part{1, 10, 1, true}));
+  EXPECT_THAT(last_tokens_, ElementsAre(kFutureToken));
+  append(1, 77);
+  EXPECT_THAT(engine_.scheduler_.tokens(SequenceId(1)).subspan(9), ElementsAre(1009, 77, kFutureToken));
+  EXPECT_THAT(submit(), ElementsAre(Part{1, 11, 1, true}));
+  EXPECT_THAT(last_tokens_, ElementsAre(kFutureToken));
+  append(1, 78);
+  append(1, 79);
+  EXPECT_THAT(submit(), ElementsAre(Part{1, 12, 1, true}));
+  EXPECT_THAT(last_tokens_, ElementsAre(79));
+}
+
+TEST_F(RunAhead, PlansNothingBehindTheLongestAnswer) {
+  engine_.accept(1, 10, /*max_tokens=*/2);
+  submit();
+  submit();
+  EXPECT_EQ(engine_.scheduler_.num_running(), 0u);
+  EXPECT_EQ(engine_.cache_.pool().used(), 0);
+  EXPECT_THAT(submit(), IsEmpty());
+  append(1, 77);
+  append(1, 78);
+  EXPECT_EQ(engine_.scheduler_.tokens(SequenceId(1)).size(), 12u);
+  engine_.remove(1);
+}
+
+// Blocks of 4: the third is full when the twelfth token is computed, and can be found when it is known.
+TEST_F(RunAhead, SharesABlockOnceItsTokensAreKnown) {
+  engine_.accept(1, 10, 20, 0, /*text=*/0);
+  submit();
+  submit();
+  append(1, 10);
+  submit();
+  append(1, 11);
+  engine_.accept(2, 14, 20, 0, /*text=*/0);
+  submit();
+  EXPECT_EQ(engine_.scheduler_.prefix_hit_tokens(SequenceId(2)), 12);
+}
+
+TEST_F(RunAhead, GivesTheBlocksOfTheRemovedAway) {
+  engine_.accept(1, 10);
+  submit();
+  submit();
+  engine_.remove(1);
+  EXPECT_EQ(engine_.cache_.pool().used(), 0);
+  EXPECT_THAT(submit(), IsEmpty());
 }
 
 // The bar: less than 4 % of the slots in use are empty with 64 sequences around 200 tokens and blocks of 16.

@@ -117,6 +117,23 @@ TEST(Half, Specials) {
     EXPECT_TRUE(std::isnan(half_to_float(nan)));
 }
 
+TEST(DType, RoundsToTheNearestFloat8) {
+  for (int byte = 0; byte < 0x7f; ++byte) {  // 0x7f is NaN
+    const float value = float8_e4m3_to_float(static_cast<std::uint8_t>(byte));
+    EXPECT_EQ(float_to_float8_e4m3(value), byte);
+    EXPECT_EQ(float_to_float8_e4m3(-value), byte | 0x80);
+    if (byte == 0x7e) continue;
+    const float next = float8_e4m3_to_float(static_cast<std::uint8_t>(byte + 1)), half = (value + next) / 2;
+    EXPECT_EQ(float_to_float8_e4m3(half), byte % 2 == 0 ? byte : byte + 1);
+    EXPECT_EQ(float_to_float8_e4m3(std::nextafter(half, 0.0f)), byte);
+    EXPECT_EQ(float_to_float8_e4m3(std::nextafter(half, next)), byte + 1);
+  }
+  EXPECT_EQ(float_to_float8_e4m3(449.0f), 0x7e);
+  EXPECT_EQ(float_to_float8_e4m3(-std::numeric_limits<float>::infinity()), 0xfe);
+  EXPECT_EQ(float_to_float8_e4m3(std::numeric_limits<float>::quiet_NaN()) & 0x7f, 0x7f);
+  EXPECT_EQ(float_to_float8_e4m3(1e-30f), 0);
+}
+
 TEST(DType, ZeroIsZeroInFloat8) {
   EXPECT_EQ(float_to_float8_e4m3(0.0f), 0);
   EXPECT_EQ(float_to_float8_e4m3(-0.0f), 0x80);

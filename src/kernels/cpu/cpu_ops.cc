@@ -53,7 +53,7 @@ std::size_t CpuOps::kv_layer_block_bytes(const KvShape& shape) const { return Kv
 
 std::size_t CpuOps::scratch_bytes(const OpsLimits& limits) const {
   const std::size_t rows = round_up(limits.max_tokens, kAmxRowMultiple);
-  return rows * (input_stride(limits.max_features, isa_.small.bf16_takes_bf16) + sizeof(float)) +
+  return rows * input_stride(limits.max_features, isa_.small.bf16_takes_bf16) +
          threads_.size() * (AttentionScratch::bytes(limits) + limits.max_features * sizeof(float));
 }
 
@@ -62,7 +62,6 @@ void CpuOps::reserve(const OpsLimits& limits) {
   input_rows_ = static_cast<std::int64_t>(round_up(limits.max_tokens, kAmxRowMultiple));
   input_stride_ = input_stride(limits.max_features, isa_.small.bf16_takes_bf16);
   input_scratch_ = tensor::Buffer(MemoryTag::kActivations, input_rows_ * input_stride_);
-  row_scales_ = tensor::Buffer(MemoryTag::kActivations, input_rows_ * sizeof(float));
   max_features_ = limits.max_features;
   ordered_input_ = tensor::Buffer(MemoryTag::kActivations, threads_.size() * max_features_ * sizeof(float));
   attention_stride_ = AttentionScratch::bytes(limits);

@@ -33,11 +33,9 @@ class CpuOps final : public Ops {
  private:
   // Rows handed out so that each thread gets about two shares.
   std::size_t row_chunk(std::int64_t rows) const;
-  // The rows of a linear input in the form that the weight's kernel reads, in input_scratch_; the scales of
-  // INT8 rows in row_scales_.
+  // The rows of a linear input in the form that the weight's kernel reads, in input_scratch_.
   void convert_input(tensor::View x, const Weight& weight, const PanelKernels& kernels);
-  void convert_row(const float* x, const Weight& weight, const PanelKernels& kernels, std::byte* out,
-                   float* row_scale) const;
+  void convert_row(const float* x, const Weight& weight, const PanelKernels& kernels, std::byte* out) const;
   std::int64_t panels_at_once(const Weight& weight, std::int64_t rows) const;
   void linear_panels(const Weight& weight, tensor::View out, bool accumulate, std::int64_t begin,
                      std::int64_t end) const;
@@ -51,7 +49,6 @@ class CpuOps final : public Ops {
   tensor::Buffer input_scratch_;  // [max rows, widest input] in the kernel's format
   std::size_t input_stride_ = 0;  // bytes
   std::int64_t input_rows_ = 0;
-  tensor::Buffer row_scales_;     // float [max rows]
   tensor::Buffer ordered_input_;  // float [threads, widest input]: a row in a weight's input_order
   std::int64_t max_features_ = 0;
   tensor::Buffer attention_scratch_;  // [threads, attention_stride_]

@@ -47,8 +47,9 @@ struct GroupedArgs {
   std::size_t panel_stride = 0;  // bytes
   std::int64_t panels = 0;
   std::int64_t groups = 0;
-  std::int64_t group = 0;        // inputs: 32, 64 or 128
-  const void* scales = nullptr;  // [panels][groups][16]: FP16 or float
+  std::int64_t group = 0;         // inputs: 32, 64 or 128
+  const void* scales = nullptr;   // [panels][scale_groups][16]: FP16 or float
+  std::int64_t scale_groups = 0;  // as groups, or 1: all groups of a column share theirs
   bool half_scales = false;
   const std::uint8_t* zeros = nullptr;  // [panels][groups][16]; null: 8 (INT4), 128 (INT8)
   std::int64_t columns = 0;             // valid columns of C, in (16 * (panels - 1), 16 * panels]
@@ -62,6 +63,10 @@ static inline const float* grouped_a_scales(const GroupedArgs& p, std::int64_t r
 }
 static inline const std::int32_t* grouped_a_sums(const GroupedArgs& p, std::int64_t row) {
   return reinterpret_cast<const std::int32_t*>(grouped_a_scales(p, row) + p.groups);
+}
+
+static inline std::int64_t grouped_scale_index(const GroupedArgs& p, std::int64_t panel, std::int64_t g) {
+  return (panel * p.scale_groups + (p.scale_groups == 1 ? 0 : g)) * 16;
 }
 
 using GroupedKernel = void (*)(const GroupedArgs&);

@@ -29,7 +29,7 @@ inline __m512 load_scales(const GroupedArgs& p, std::int64_t at) {
 void add_group(const GroupedArgs& p, const Sums& sums, std::int64_t row, std::int64_t rows,
                std::int64_t panel, std::int64_t g, int symmetric_zero, float* totals) {
   const std::int64_t at = (panel * p.groups + g) * kColumns;
-  const __m512 scale = load_scales(p, at);
+  const __m512 scale = load_scales(p, grouped_scale_index(p, panel, g));
   __m512i zero = _mm512_set1_epi32(symmetric_zero);
   if (p.zeros != nullptr)
     zero = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p.zeros + at)));

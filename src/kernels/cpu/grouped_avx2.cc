@@ -80,7 +80,8 @@ __attribute__((noinline)) void tile(const GroupedArgs& p, std::int64_t row, std:
     }
     for (std::int64_t k = 0; k < p.group; k += 32, a += 32, b += Dot::kBytesOf32)
       Dot::template add_32<MR>(sum, a, stride, b);
-    const __m256 scale0 = load_scales(p, at), scale1 = load_scales(p, at + 8);
+    const std::int64_t scale_at = grouped_scale_index(p, panel, g);
+    const __m256 scale0 = load_scales(p, scale_at), scale1 = load_scales(p, scale_at + 8);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
       const __m256 a_scale = _mm256_broadcast_ss(reinterpret_cast<const float*>(a_scales + i * stride) + g);

@@ -111,7 +111,7 @@ __attribute__((noinline)) void tile(const GroupedArgs& p, std::int64_t row, std:
     }
 #pragma GCC unroll 4
     for (int j = 0; j < NP; ++j) {
-      const __m512 scale = load_scales(p, ((panel + j) * p.groups + g) * kColumns);
+      const __m512 scale = load_scales(p, grouped_scale_index(p, panel + j, g));
 #pragma GCC unroll 12
       for (int i = 0; i < MR; ++i) {
         const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(row_scales(a_scales, i * stride)[g]));

@@ -81,7 +81,7 @@ HWY_NOINLINE void Tile(const GroupedArgs& p, std::int64_t row, std::int64_t pane
     for (int j = 0; j < kVectors; ++j) {
       auto zero = hn::Set(kI32, kInt4 ? 8 : 128);
       if (p.zeros != nullptr) zero = hn::PromoteTo(kI32, hn::LoadU(kU8, p.zeros + at + j * kLanes));
-      const auto scale = LoadScales(p, at + j * kLanes);
+      const auto scale = LoadScales(p, grouped_scale_index(p, panel, g) + j * kLanes);
       for (int i = 0; i < MR; ++i) {
         const auto exact = hn::Sub(sum[i][j], hn::Mul(zero, hn::Set(kI32, grouped_a_sums(p, row + i)[g])));
         const auto both = hn::Mul(scale, hn::Set(kF32, grouped_a_scales(p, row + i)[g]));

@@ -20,6 +20,13 @@ void restrict_highway(const std::string& wanted) {
   hwy::SetSupportedTargetsForTest(targets);
 }
 
+// CPUID leaf 1: ECX bit 29. Clang 14 has no name for it in __builtin_cpu_supports.
+bool f16c_available() {
+  unsigned eax = 1, ebx, ecx = 0, edx;
+  asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+  return (ecx & (1u << 29)) != 0;
+}
+
 // CPUID leaf 7: EDX bits 22 (AMX-BF16), 24 (AMX-TILE), 25 (AMX-INT8); then permission for the tile state.
 bool amx_available() {
   unsigned eax = 7, ebx, ecx = 0, edx;
@@ -43,7 +50,7 @@ Isa select_isa(const std::string& wanted, bool deterministic) {
   isa.grouped_small = generic_grouped_kernels();
   isa.name = isa.small.name;
   if (wanted != "sse4" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c")) {
+      f16c_available()) {
     isa.small.int8 = avx2_int8_panels;
     isa.small.int8_takes_signed = true;
     isa.grouped_small.int4 = avx2_grouped_int4;

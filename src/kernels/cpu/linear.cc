@@ -2,7 +2,6 @@
 // k operations at the rate of VDPBF16PS / VPDPBUSD / VPMADDUBSW / AMX (pagoda bench prints both).
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -20,8 +19,8 @@ constexpr std::int64_t kSharesPerThread = 8;
 }  // namespace
 
 // Rounds x to what the kernel multiplies with. Padding up to whole groups stands for zero.
-void CpuOps::convert_row(const float* x, const Weight& weight, const PanelKernels& kernels, std::byte* out,
-                         float* row_scale) const {
+void CpuOps::convert_row(const float* x, const Weight& weight, const PanelKernels& kernels,
+                         std::byte* out) const {
   const std::int64_t in = weight.in_features;
   if (is_grouped(weight)) {
     const std::int64_t group = grouped_size(weight.group_size), groups = grouped_count(in, group);
@@ -30,13 +29,9 @@ void CpuOps::convert_row(const float* x, const Weight& weight, const PanelKernel
                         reinterpret_cast<std::int32_t*>(scales + groups));
     return;
   }
-  const bool bf16 = weight.format == WeightFormat::kBF16;
-  const std::int64_t padded = packed_groups(weight.format, in) * (bf16 ? kBf16Group : kInt8Group);
-  if (weight.format == WeightFormat::kInt8) {
-    *row_scale = kernels.int8_takes_signed ? quantize_signed_row(x, in, reinterpret_cast<std::int8_t*>(out))
-                                           : quantize_row(x, in, reinterpret_cast<std::uint8_t*>(out));
-    std::memset(out + in, kernels.int8_takes_signed ? 0 : 128, padded - in);
-  } else if (kernels.bf16_takes_bf16) {
+  const std::int64_t padded =
+      packed_groups(weight.format, in) * (weight.format == WeightFormat::kBF16 ? kBf16Group : kInt8Group);
+  if (kernels.bf16_takes_bf16) {
     auto* halves = reinterpret_cast<std::uint16_t*>(out);
     bf16_row(x, in, halves);
     std::fill_n(halves + in, padded - in, std::uint16_t{0});
@@ -58,8 +53,7 @@ void CpuOps::convert_input(tensor::View x, const Weight& weight, const PanelKern
         for (std::int64_t k = 0; k < x.cols; ++k) ordered[k] = row[order[k]];
         row = ordered;
       }
-      convert_row(row, weight, kernels, input_scratch_.data() + t * input_stride_,
-                  row_scales_.as<float>() + t);
+      convert_row(row, weight, kernels, input_scratch_.data() + t * input_stride_);
     }
   });
 }
@@ -105,14 +99,7 @@ void CpuOps::linear_panels(const Weight& weight, tensor::View out, bool accumula
   args.c = out.as<float>() + first;
   args.c_stride = out.stride;
   args.accumulate = accumulate;
-  if (weight.format == WeightFormat::kInt8) {
-    args.row_scale = row_scales_.as<float>();
-    args.column_scale = weight.scales.as<float>() + first;
-    args.column_offset = weight.offsets.as<std::int32_t>() + first;
-    kernels.int8(args);
-  } else {
-    kernels.bf16(args);
-  }
+  kernels.bf16(args);
 }
 
 void CpuOps::linear_grouped(const Weight& weight, tensor::View out, bool accumulate, std::int64_t begin,
@@ -127,11 +114,13 @@ void CpuOps::linear_grouped(const Weight& weight, tensor::View out, bool accumul
   args.panels = end - begin;
   args.group = grouped_size(weight.group_size);
   args.groups = grouped_count(weight.in_features, args.group);
-  const std::int64_t first_scale = begin * args.groups * kPanelColumns;
+  args.scale_groups = scale_groups(weight);
+  const std::int64_t first_scale = begin * args.scale_groups * kPanelColumns;
   args.half_scales = has_half_scales(weight);
   args.scales =
       weight.scales.data() + first_scale * (args.half_scales ? sizeof(std::uint16_t) : sizeof(float));
-  if (weight.offsets.size() != 0) args.zeros = weight.offsets.as<std::uint8_t>() + first_scale;
+  if (weight.offsets.size() != 0)
+    args.zeros = weight.offsets.as<std::uint8_t>() + begin * args.groups * kPanelColumns;
   args.columns = std::min(end * kPanelColumns, weight.out_features) - begin * kPanelColumns;
   args.c = out.as<float>() + begin * kPanelColumns;
   args.c_stride = out.stride;

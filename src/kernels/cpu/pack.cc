@@ -35,9 +35,9 @@ std::uint8_t symmetric_byte(WeightFormat format) {
   return static_cast<std::uint8_t>(symmetric_zero(format) + (format == WeightFormat::kInt8 ? kInt8Bias : 0));
 }
 
-bool is_grouped_source(const WeightSource& source) {
-  return source.format == WeightFormat::kInt4 ||
-         (source.format == WeightFormat::kInt8 && (source.group_size != 0 || source.has_zeros));
+// Groups with a scale of their own; 1 where a row has one, though its activations are rounded group by group.
+std::int64_t scale_groups_of(const WeightSource& source, std::int64_t groups) {
+  return source.group_size == 0 ? 1 : groups;
 }
 
 struct RowScratch {
@@ -57,19 +57,6 @@ void pack_bf16_row(const WeightSource& source, std::int64_t row, RowScratch& scr
   auto* halves = reinterpret_cast<std::uint16_t*>(panel);
   for (std::int64_t k = 0; k < source.in_features; ++k)
     halves[pair_index(k, row % kPanelColumns)] = tensor::to_bfloat16(scratch.floats[k]).bits;
-}
-
-void pack_int8_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel,
-                   Weight& weight) {
-  std::int8_t zero = 0;
-  source.row_quantized(row, {scratch.integers.data(), weight.scales.as<float>() + row, &zero});
-  std::int32_t sum = 0;
-  for (std::int64_t k = 0; k < source.in_features; ++k) {
-    panel[quad_byte(k, row % kPanelColumns)] = static_cast<std::byte>(scratch.integers[k]);
-    sum += scratch.integers[k];
-  }
-  // Kernels that want unsigned activations get them + 128; this takes the surplus out again.
-  weight.offsets.as<std::int32_t>()[row] = 128 * sum;
 }
 
 void pack_fp8_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel,
@@ -95,28 +82,30 @@ void pack_grouped_row(const WeightSource& source, std::int64_t row, RowScratch& 
   }
   const std::int64_t group = grouped_size(source.group_size);
   const std::int64_t groups = grouped_count(source.in_features, group);
-  const std::int64_t at = row / kPanelColumns * groups * kPanelColumns + lane;
-  for (std::int64_t g = 0; g < groups; ++g) {
-    const std::int64_t from = source.group_size == 0 ? 0 : g * group / source.group_size;
-    weight.scales.as<float>()[at + g * kPanelColumns] = scratch.scales[from];
-    if (source.has_zeros)
-      weight.offsets.as<std::uint8_t>()[at + g * kPanelColumns] = static_cast<std::uint8_t>(
-          scratch.zeros[from] + (source.format == WeightFormat::kInt8 ? kInt8Bias : 0));
-  }
+  const std::int64_t panel_index = row / kPanelColumns, scale_groups = scale_groups_of(source, groups);
+  const auto from = [&](std::int64_t g) {
+    return source.group_size == 0 ? 0 : g * group / source.group_size;
+  };
+  for (std::int64_t g = 0; g < scale_groups; ++g)
+    weight.scales.as<float>()[(panel_index * scale_groups + g) * kPanelColumns + lane] =
+        scratch.scales[from(g)];
+  if (!source.has_zeros) return;
+  for (std::int64_t g = 0; g < groups; ++g)
+    weight.offsets.as<std::uint8_t>()[(panel_index * groups + g) * kPanelColumns + lane] =
+        static_cast<std::uint8_t>(scratch.zeros[from(g)] +
+                                  (source.format == WeightFormat::kInt8 ? kInt8Bias : 0));
 }
 
 void allocate(const WeightSource& source, Weight& weight) {
   const std::int64_t panels = packed_panels(source.out_features);
   weight.data = Buffer(MemoryTag::kWeights, panels * packed_panel_bytes(weight));
-  if (is_grouped_source(source)) {
+  if (is_grouped(weight)) {
     const std::int64_t groups = grouped_count(source.in_features, grouped_size(source.group_size));
-    const std::int64_t scales = panels * groups * kPanelColumns;
-    weight.scales = Buffer(MemoryTag::kWeights, scales * sizeof(float));
-    if (source.has_zeros) weight.offsets = Buffer(MemoryTag::kWeights, scales);
+    const std::int64_t columns = panels * kPanelColumns;
+    weight.scales = Buffer(MemoryTag::kWeights, columns * scale_groups_of(source, groups) * sizeof(float));
+    if (source.has_zeros) weight.offsets = Buffer(MemoryTag::kWeights, columns * groups);
   } else if (source.format != WeightFormat::kBF16) {
     weight.scales = Buffer(MemoryTag::kWeights, source.out_features * sizeof(float));
-    if (source.format == WeightFormat::kInt8)
-      weight.offsets = Buffer(MemoryTag::kWeights, source.out_features * sizeof(std::int32_t));
   }
   if (source.input_order.empty()) return;
   CHECK(static_cast<std::int64_t>(source.input_order.size()) == source.in_features);
@@ -159,7 +148,13 @@ std::int64_t packed_panels(std::int64_t out_features) {
   return (out_features + kPanelColumns - 1) / kPanelColumns;
 }
 
-bool is_grouped(const Weight& weight) { return weight.group_size != 0; }
+bool is_grouped(const Weight& weight) {
+  return weight.format == WeightFormat::kInt4 || weight.format == WeightFormat::kInt8;
+}
+
+std::int64_t scale_groups(const Weight& weight) {
+  return weight.group_size == 0 ? 1 : grouped_count(weight.in_features, grouped_size(weight.group_size));
+}
 
 std::size_t packed_panel_bytes(const Weight& weight) {
   if (!is_grouped(weight)) return packed_groups(weight.format, weight.in_features) * kPanelRowBytes;
@@ -169,21 +164,19 @@ std::size_t packed_panel_bytes(const Weight& weight) {
 }
 
 bool has_half_scales(const Weight& weight) {
-  const std::int64_t groups = grouped_count(weight.in_features, grouped_size(weight.group_size));
   return weight.scales.size() ==
-         packed_panels(weight.out_features) * groups * kPanelColumns * sizeof(std::uint16_t);
+         packed_panels(weight.out_features) * scale_groups(weight) * kPanelColumns * sizeof(std::uint16_t);
 }
 
 Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
   CHECK(source.format != WeightFormat::kF32);
-  const bool grouped = is_grouped_source(source);
   Weight weight;
   weight.format = source.format;
   weight.out_features = source.out_features;
   weight.in_features = source.in_features;
   weight.pairs = source.pairs;
-  // Where a whole row shares a scale in the grouped layout, its groups are all alike.
-  if (grouped) weight.group_size = source.group_size != 0 ? source.group_size : grouped_size(0);
+  weight.group_size = source.group_size;
+  const bool grouped = is_grouped(weight);
   allocate(source, weight);
   const std::size_t panel_bytes = packed_panel_bytes(weight);
   threads.run(packed_panels(source.out_features), 1, [&](std::size_t begin, std::size_t end, int) {
@@ -194,8 +187,6 @@ Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
       for (std::int64_t row = panel * kPanelColumns; row < last; ++row) {
         if (grouped)
           pack_grouped_row(source, row, scratch, out, weight);
-        else if (source.format == WeightFormat::kInt8)
-          pack_int8_row(source, row, scratch, out, weight);
         else if (source.format == WeightFormat::kFp8)
           pack_fp8_row(source, row, scratch, out, weight);
         else
@@ -213,7 +204,7 @@ void unpack_grouped_row(const Weight& weight, const std::uint8_t* panel, std::in
   const std::int64_t lane = row % kPanelColumns;
   const std::int64_t group = grouped_size(weight.group_size);
   const std::int64_t groups = grouped_count(weight.in_features, group);
-  const std::int64_t at = row / kPanelColumns * groups * kPanelColumns + lane;
+  const std::int64_t panel_index = row / kPanelColumns, with_scale = scale_groups(weight);
   const bool half = has_half_scales(weight);
   const std::int32_t* order =
       weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
@@ -221,11 +212,14 @@ void unpack_grouped_row(const Weight& weight, const std::uint8_t* panel, std::in
     const int value = weight.format == WeightFormat::kInt8
                           ? panel[quad_byte(k, lane)]
                           : panel[octet_byte(k, lane)] >> (k % 8 < 4 ? 0 : 4) & 15;
-    const std::int64_t g = at + k / group * kPanelColumns;
+    const std::int64_t g = k / group;
     const int zero =
-        weight.offsets.size() == 0 ? symmetric_byte(weight.format) : weight.offsets.as<std::uint8_t>()[g];
+        weight.offsets.size() == 0
+            ? symmetric_byte(weight.format)
+            : weight.offsets.as<std::uint8_t>()[(panel_index * groups + g) * kPanelColumns + lane];
+    const std::int64_t at = (panel_index * with_scale + (with_scale == 1 ? 0 : g)) * kPanelColumns + lane;
     const float scale =
-        half ? tensor::half_to_float(weight.scales.as<std::uint16_t>()[g]) : weight.scales.as<float>()[g];
+        half ? tensor::half_to_float(weight.scales.as<std::uint16_t>()[at]) : weight.scales.as<float>()[at];
     out[order == nullptr ? k : order[k]] = static_cast<float>(value - zero) * scale;
   }
 }
@@ -243,9 +237,6 @@ void unpack_row(const Weight& weight, std::int64_t row, float* out) {
     float& value = out[order == nullptr ? k : order[k]];
     if (weight.format == WeightFormat::kBF16)
       value = tensor::to_float({reinterpret_cast<const std::uint16_t*>(panel)[pair_index(k, lane)]});
-    else if (weight.format == WeightFormat::kInt8)
-      value = static_cast<float>(static_cast<std::int8_t>(bytes[quad_byte(k, lane)])) *
-              weight.scales.as<float>()[row];
     else
       value = tensor::float8_e4m3_to_float(bytes[quad_byte(k, lane)]) * weight.scales.as<float>()[row];
   }

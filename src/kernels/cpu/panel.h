@@ -57,7 +57,8 @@ struct PanelKernels {
   const char* name;
   PanelKernel bf16;        // BF16 panels
   bool bf16_takes_bf16;    // A is BF16 for `bf16`, else float
-  PanelKernel int8;        // INT8 panels
+  PanelKernel int8;        // INT8 panels: what limits.h measures the rate of integers with; linear layers
+                           // of INT8 are grouped (grouped.h)
   bool int8_takes_signed;  // A is int8 for `int8` and column_offset is not used; else uint8 (value + 128)
   // Panels computed side by side at this m: work is best handed out in multiples of it.
   std::int64_t (*panels_at_once)(std::int64_t m);

@@ -99,20 +99,6 @@ float Largest(const float* x, std::int64_t n) {
   return hn::GetLane(hn::MaxOfLanes(kF32, largest));
 }
 
-float Quantize(const float* x, std::int64_t n, std::uint8_t* out) {
-  const float max = Largest(x, n);
-  const float inverse = max > 0 ? 127.0f / max : 0.0f;
-  for_blocks(n, [&](std::int64_t i, std::int64_t count) {
-    const auto rounded = hn::NearestInt(hn::Mul(load(x + i, count), hn::Set(kF32, inverse)));
-    const auto bytes = hn::DemoteTo(kU8, hn::Add(rounded, hn::Set(kI32, 128)));
-    if (HWY_LIKELY(count == kLanes)) return hn::StoreU(bytes, kU8, out + i);
-    HWY_ALIGN std::uint8_t padded[kLanes];
-    hn::StoreU(bytes, kU8, padded);
-    std::copy_n(padded, count, out + i);
-  });
-  return max / 127.0f;
-}
-
 // Rounds x * inverse; returns the sum of the integers.
 std::int32_t RoundSigned(const float* x, std::int64_t n, float inverse, std::int8_t* out) {
   auto sum = hn::Zero(kI32);
@@ -126,12 +112,6 @@ std::int32_t RoundSigned(const float* x, std::int64_t n, float inverse, std::int
     std::copy_n(padded, count, out + i);
   });
   return hn::GetLane(hn::SumOfLanes(kI32, sum));
-}
-
-float QuantizeSigned(const float* x, std::int64_t n, std::int8_t* out) {
-  const float max = Largest(x, n);
-  RoundSigned(x, n, max > 0 ? 127.0f / max : 0.0f, out);
-  return max / 127.0f;
 }
 
 void QuantizeGroups(const float* x, std::int64_t n, std::int64_t group, std::int8_t* out, float* scales,
@@ -189,8 +169,6 @@ HWY_EXPORT(RmsNorm);
 HWY_EXPORT(Swiglu);
 HWY_EXPORT(RotateHalf);
 HWY_EXPORT(Bf16);
-HWY_EXPORT(Quantize);
-HWY_EXPORT(QuantizeSigned);
 HWY_EXPORT(QuantizeGroups);
 HWY_EXPORT(SoftmaxTile);
 HWY_EXPORT(Scale);
@@ -205,12 +183,6 @@ void rotate_half_row(float* x, const float* cos, const float* sin, std::int64_t 
   HWY_DYNAMIC_DISPATCH(RotateHalf)(x, cos, sin, half);
 }
 void bf16_row(const float* x, std::int64_t n, std::uint16_t* out) { HWY_DYNAMIC_DISPATCH(Bf16)(x, n, out); }
-float quantize_row(const float* x, std::int64_t n, std::uint8_t* out) {
-  return HWY_DYNAMIC_DISPATCH(Quantize)(x, n, out);
-}
-float quantize_signed_row(const float* x, std::int64_t n, std::int8_t* out) {
-  return HWY_DYNAMIC_DISPATCH(QuantizeSigned)(x, n, out);
-}
 void quantize_groups_row(const float* x, std::int64_t n, std::int64_t group, std::int8_t* out, float* scales,
                          std::int32_t* sums) {
   HWY_DYNAMIC_DISPATCH(QuantizeGroups)(x, n, group, out, scales, sums);

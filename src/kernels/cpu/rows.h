@@ -14,12 +14,8 @@ void swiglu_row(const float* gate, const float* up, std::int64_t n, float* out);
 void rotate_half_row(float* x, const float* cos, const float* sin, std::int64_t half);
 // Rounds to nearest even.
 void bf16_row(const float* x, std::int64_t n, std::uint16_t* out);
-// out = x / scale rounded, + 128, with scale = max|x| / 127; returns the scale (0 for a row of zeros).
-float quantize_row(const float* x, std::int64_t n, std::uint8_t* out);
-// The same, signed: without the 128.
-float quantize_signed_row(const float* x, std::int64_t n, std::int8_t* out);
-// The same by groups of `group`, a multiple of 32: pads the last group with zeros, writes a scale and the sum
-// of the integers of each.
+// out = x / scale rounded, with scale = max|x| / 127 (0 for zeros) by groups of `group`, a multiple of 32:
+// pads the last group with zeros, writes the scale and the sum of the integers of each.
 void quantize_groups_row(const float* x, std::int64_t n, std::int64_t group, std::int8_t* out, float* scales,
                          std::int32_t* sums);
 

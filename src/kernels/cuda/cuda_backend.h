@@ -41,6 +41,10 @@ class CudaBackend : public Ops {
   virtual void wait(int event) = 0;
   static constexpr int kEvents = 4;
   virtual void synchronize() = 0;
+  // Notes the device's clock when all enqueued so far is done; readable once a mark behind it is reached.
+  virtual void mark_time(int point) = 0;
+  virtual double seconds_between(int first_point, int second_point) = 0;
+  static constexpr int kTimePoints = 8;
 
   // Records what `work` enqueues instead of running it. launch() may be called any number of times.
   class Graph {

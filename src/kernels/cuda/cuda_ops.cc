@@ -3,11 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 
 #include "base/check.h"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/sample.cuh"
+#include "kernels/cuda/tensor_map.h"
 
 namespace pagoda::kernels {
 
@@ -44,11 +46,12 @@ base::Result<std::unique_ptr<CudaBackend>> make_cuda_ops(const CudaOptions& opti
 namespace cuda {
 namespace {
 
-// Rows up to which our kernels beat the library: by `pagoda bench` on an H200. Quantised weights would have
-// to be written out as bf16 first.
-constexpr std::int64_t kSmallBf16 = 16;
-constexpr std::int64_t kSmallQuantized = 256;
+// By `pagoda bench`: rows up to which linear.cuh is the fastest, and those up to which our other kernels beat
+// the library, for which weights of less than 8 bits a value and INT8 must be made bf16 first.
+constexpr std::int64_t kSmallRows = 16;
+constexpr std::int64_t kOwnQuantizedRows = kMaxWideRows;
 constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxWideTiles = std::size_t{1} << 16;  // more than 8 M rows of a weight
 
 WeightView view_of(const Weight& weight) {
   WeightView view;
@@ -62,8 +65,8 @@ WeightView view_of(const Weight& weight) {
     view.group_scales = weight.scales.as<std::uint16_t>();
     view.group_zeros = weight.offsets.as<std::uint16_t>();
     view.groups = static_cast<int>((weight.in_features + group - 1) / group);
-    // 0 tells groups of 32.
-    view.group_chunks = group == 32 ? 0 : static_cast<int>((group + 127) / 128);
+    const auto chunks = static_cast<unsigned>((group + kInt4Chunk - 1) / kInt4Chunk);
+    view.group_shift = group == 32 ? -1 : std::bit_width(std::bit_ceil(chunks)) - 1;
   } else {
     view.scales = weight.scales.as<float>();
   }
@@ -79,7 +82,7 @@ void launch_linear(const Launcher& launch, const Weight& weight, const LinearArg
     case WeightFormat::kInt8:
       return launch_linear_int8(launch, args);
     case WeightFormat::kInt4:
-      if (args.weight.group_chunks == 0) return launch_linear_int4_groups(launch, args);
+      if (args.weight.group_shift < 0) return launch_linear_int4_groups(launch, args);
       if (args.weight.group_zeros != nullptr) return launch_linear_int4_zeros(launch, args);
       return launch_linear_int4(launch, args);
     case WeightFormat::kF32:
@@ -110,17 +113,30 @@ CudaOps::CudaOps(const CudaOptions& options, CudaDevice device)
     : options_(options), device_(std::move(device)) {
   CUDA_CHECK(cudaStreamCreateWithFlags(&launch_.stream, cudaStreamNonBlocking));
   launch_.overlap = device_.compute_capability >= 90;
+  CUDA_CHECK(
+      cudaDeviceGetAttribute(&launch_.multiprocessors, cudaDevAttrMultiProcessorCount, options.device));
   for (cudaEvent_t& event : events_) CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   packer_ = std::make_unique<Packer>(options.pack_threads);
+  wide_ = device_.compute_capability == 90 && can_describe() && !options.deterministic;
   if (options.deterministic)
     no_gemm_ = "--deterministic";
   else
     gemm_ = LibraryGemm::load(&no_gemm_);
+  constexpr std::int64_t kSide = 4096;  // what it can with these it can with any weight
+  fp8_gemm_ = gemm_ != nullptr && gemm_->can_multiply({.m = kSide,
+                                                       .n = kSide,
+                                                       .k = kSide,
+                                                       .x_stride = kSide,
+                                                       .w_stride = kSide,
+                                                       .out_stride = kSide,
+                                                       .fp8 = true});
 }
 
 CudaOps::~CudaOps() {
   cudaStreamSynchronize(launch_.stream);
   for (cudaEvent_t event : events_) cudaEventDestroy(event);
+  for (cudaEvent_t point : time_points_)
+    if (point != nullptr) cudaEventDestroy(point);
   cudaStreamDestroy(launch_.stream);
 }
 
@@ -161,7 +177,10 @@ std::size_t CudaOps::kv_layer_block_bytes(const KvShape& shape) const {
 
 std::size_t CudaOps::scratch_bytes(const OpsLimits& limits) const {
   const std::size_t splits = splits_of(limits.max_context);
-  return (gemm_ != nullptr ? LibraryGemm::kWorkspaceBytes + kDequantizedBytes : 0) +
+  const std::size_t wide = wide_image_bytes(limits.max_features) + wide_parts_bytes(launch_.multiprocessors) +
+                           kMaxWideTiles * sizeof(int);
+  return (wide_ ? wide : 0) + (gemm_ != nullptr ? LibraryGemm::kWorkspaceBytes + kDequantizedBytes : 0) +
+         std::max<std::size_t>(limits.max_tokens, kMaxWideRows) * sizeof(float) +
          limits.max_tokens * limits.max_features * sizeof(std::uint16_t) +
          limits.max_tokens * (limits.max_features / 16) * sizeof(float) +
          limits.max_sequences * limits.num_heads * splits * (limits.kv.head_dim + 2) * sizeof(float) +
@@ -174,6 +193,12 @@ void CudaOps::reserve(const OpsLimits& limits) {
     gemm_workspace_ = arena_.allocate(kTag, LibraryGemm::kWorkspaceBytes);
     dequantized_ = arena_.allocate(kTag, kDequantizedBytes);
   }
+  if (wide_) {
+    wide_image_ = arena_.allocate(kTag, wide_image_bytes(limits.max_features));
+    wide_parts_ = arena_.allocate(kTag, wide_parts_bytes(launch_.multiprocessors));
+    wide_arrivals_ = arena_.allocate(kTag, kMaxWideTiles * sizeof(int));
+  }
+  x_scales_ = arena_.allocate(kTag, std::max<std::size_t>(limits.max_tokens, kMaxWideRows) * sizeof(float));
   max_x_columns_ = limits.max_features;
   ordered_x_ = arena_.allocate(kTag, limits.max_tokens * limits.max_features * sizeof(std::uint16_t));
   norm_partials_ = arena_.allocate(kTag, limits.max_tokens * (limits.max_features / 16) * sizeof(float));
@@ -196,9 +221,14 @@ void CudaOps::rms_norm(tensor::View x, const float* weight, float eps, tensor::V
                   static_cast<int>(x.cols), out.as<__nv_bfloat16>(), out.stride);
 }
 
-bool CudaOps::is_small(tensor::View x, const Weight& weight) const {
-  const std::int64_t limit = weight.format == WeightFormat::kBF16 ? kSmallBf16 : kSmallQuantized;
-  return gemm_ == nullptr || x.rows <= limit || x.data == deferred_;
+CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
+  const Path own = wide_ ? Path::kWide : Path::kSmall;
+  if (x.rows <= kSmallRows) return Path::kSmall;
+  if (x.data == deferred_ || gemm_ == nullptr) return own;
+  const bool as_it_is =
+      weight.format == WeightFormat::kBF16 || (weight.format == WeightFormat::kFp8 && fp8_gemm_);
+  const std::int64_t most = as_it_is ? kSmallRows : kOwnQuantizedRows;
+  return x.rows <= most ? own : Path::kLibrary;
 }
 
 tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
@@ -209,29 +239,46 @@ tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
   return out;
 }
 
-void CudaOps::small_linear(tensor::View x, const Weight& weight, LinearArgs args) {
+void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args) {
   CHECK(x.cols == weight.in_features);
   const std::int64_t partials_a_row = x.cols / 16, out_partials_a_row = (weight.out_features + 15) / 16;
   if (x.data == deferred_) {
     args.x_partials = norm_partials_.as<float>();
     args.eps = deferred_eps_;
   }
-  const tensor::View input = ordered(x, weight);
+  // The image of x is made in the weight's order.
+  const tensor::View input = path == Path::kWide ? x : ordered(x, weight);
   args.weight = view_of(weight);
   args.x_stride = input.stride;
-  for (std::int64_t first = 0; first < x.rows; first += kMaxLinearRows) {
+  const int most = path == Path::kWide ? kMaxWideRows : kMaxLinearRows;
+  for (std::int64_t first = 0; first < x.rows; first += most) {
     LinearArgs part = args;
     part.x = input.as<__nv_bfloat16>() + first * input.stride;
-    part.m = static_cast<int>(std::min<std::int64_t>(kMaxLinearRows, x.rows - first));
+    part.m = static_cast<int>(std::min<std::int64_t>(most, x.rows - first));
     if (part.out != nullptr) part.out += first * args.out_stride;
     if (part.normed != nullptr) part.normed += first * args.normed_stride;
     if (part.partials != nullptr) part.partials += first * out_partials_a_row;
     if (part.x_partials != nullptr) part.x_partials += first * partials_a_row;
-    launch_linear(launch_, weight, part);
+    if (path == Path::kWide)
+      wide_linear(weight, part);
+    else
+      launch_linear(launch_, weight, part);
   }
 }
 
-void CudaOps::large_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
+void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
+  WideArgs wide;
+  wide.linear = args;
+  wide.x = {wide_image_.data(), wide_columns(args.m),
+            args.x_partials == nullptr ? nullptr : x_scales_.as<float>()};
+  wide.parts = wide_parts_.as<float>();
+  wide.arrivals = wide_arrivals_.as<int>();
+  const auto* order = weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
+  launch_wide_image(launch_, wide_order(weight.format), args, order, wide.x);
+  launch_wide_linear(launch_, weight.format, wide);
+}
+
+void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
   const tensor::View input = ordered(x, weight);
   LibraryGemm::Product product;
   product.m = x.rows;
@@ -243,8 +290,23 @@ void CudaOps::large_linear(tensor::View x, const Weight& weight, tensor::View ou
   product.accumulate = accumulate;
   if (weight.format == WeightFormat::kBF16) {
     product.n = weight.out_features;
-    gemm_->multiply(product, input.data, weight.data.data(), out.data, gemm_workspace_.data(),
-                    launch_.stream);
+    gemm_->multiply(product, {.x = input.data, .w = weight.data.data(), .out = out.data},
+                    gemm_workspace_.data(), launch_.stream);
+    return;
+  }
+  if (weight.format == WeightFormat::kFp8 && fp8_gemm_) {
+    product.n = weight.out_features;
+    product.fp8 = true;
+    product.x_stride = x.cols;
+    launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
+                         static_cast<int>(x.cols), ordered_x_.data(), x_scales_.as<float>());
+    gemm_->multiply(product,
+                    {.x = ordered_x_.data(),
+                     .w = weight.data.data(),
+                     .x_scales = x_scales_.as<float>(),
+                     .w_scales = weight.scales.as<float>(),
+                     .out = out.data},
+                    gemm_workspace_.data(), launch_.stream);
     return;
   }
   const std::int64_t part =
@@ -253,25 +315,28 @@ void CudaOps::large_linear(tensor::View x, const Weight& weight, tensor::View ou
     product.n = std::min(part, weight.out_features - first);
     launch_dequantize(launch_, weight.format, view_of(weight), static_cast<int>(first),
                       static_cast<int>(product.n), dequantized_.as<__nv_bfloat16>());
-    gemm_->multiply(product, input.data, dequantized_.data(), out.columns(first, product.n).data,
+    gemm_->multiply(product,
+                    {.x = input.data, .w = dequantized_.data(), .out = out.columns(first, product.n).data},
                     gemm_workspace_.data(), launch_.stream);
   }
 }
 
 void CudaOps::linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
-  if (!is_small(x, weight)) return large_linear(x, weight, out, accumulate);
+  const Path path = path_of(x, weight);
+  if (path == Path::kLibrary) return library_linear(x, weight, out, accumulate);
   CHECK(out.dtype == tensor::DType::kF32);
   LinearArgs args;
   args.epilogue = accumulate ? Epilogue::kAdd : Epilogue::kStore;
   args.out = out.as<float>();
   args.out_stride = out.stride;
-  small_linear(x, weight, args);
+  own_linear(path, x, weight, args);
 }
 
 void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
                               float eps, tensor::View normed) {
-  if (!is_small(x, weight)) {
-    large_linear(x, weight, sum, /*accumulate=*/true);
+  const Path path = path_of(x, weight);
+  if (path == Path::kLibrary) {
+    library_linear(x, weight, sum, /*accumulate=*/true);
     return rms_norm(sum, norm, eps, normed);
   }
   LinearArgs args;
@@ -282,22 +347,23 @@ void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View
   args.normed_stride = normed.stride;
   args.norm = norm;
   args.partials = norm_partials_.as<float>();
-  small_linear(x, weight, args);
+  own_linear(path, x, weight, args);
   deferred_ = normed.data;
   deferred_eps_ = eps;
 }
 
 void CudaOps::linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) {
   CHECK(weight.pairs);
-  if (!is_small(x, weight)) {
-    large_linear(x, weight, gate_up, /*accumulate=*/false);
+  const Path path = path_of(x, weight);
+  if (path == Path::kLibrary) {
+    library_linear(x, weight, gate_up, /*accumulate=*/false);
     return swiglu(gate_up, out);
   }
   LinearArgs args;
   args.epilogue = Epilogue::kSwiglu;
   args.normed = out.as<__nv_bfloat16>();
   args.normed_stride = out.stride;
-  small_linear(x, weight, args);
+  own_linear(path, x, weight, args);
 }
 
 void CudaOps::swiglu(tensor::View gate_up, tensor::View out) {
@@ -382,6 +448,17 @@ void CudaOps::download(void* pinned, const void* device, std::size_t bytes) {
 void CudaOps::mark(int event) { CUDA_CHECK(cudaEventRecord(events_[event], launch_.stream)); }
 void CudaOps::wait(int event) { CUDA_CHECK(cudaEventSynchronize(events_[event])); }
 void CudaOps::synchronize() { CUDA_CHECK(cudaStreamSynchronize(launch_.stream)); }
+
+void CudaOps::mark_time(int point) {
+  if (time_points_[point] == nullptr) CUDA_CHECK(cudaEventCreate(&time_points_[point]));
+  CUDA_CHECK(cudaEventRecord(time_points_[point], launch_.stream));
+}
+
+double CudaOps::seconds_between(int first_point, int second_point) {
+  float milliseconds = 0;
+  CUDA_CHECK(cudaEventElapsedTime(&milliseconds, time_points_[first_point], time_points_[second_point]));
+  return milliseconds / 1e3;
+}
 
 std::unique_ptr<CudaBackend::Graph> CudaOps::capture(const std::function<void()>& work) {
   cudaGraph_t graph = nullptr;

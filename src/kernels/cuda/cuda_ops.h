@@ -9,6 +9,7 @@
 #include "kernels/cuda/library_gemm.h"
 #include "kernels/cuda/linear_args.cuh"
 #include "kernels/cuda/pack.h"
+#include "kernels/cuda/wide_args.cuh"
 
 namespace pagoda::kernels::cuda {
 
@@ -52,6 +53,8 @@ class CudaOps final : public CudaBackend {
   void mark(int event) override;
   void wait(int event) override;
   void synchronize() override;
+  void mark_time(int point) override;
+  double seconds_between(int first_point, int second_point) override;
   std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
   void launch(const Graph& graph) override;
   void resolve_tokens(std::int32_t* tokens, std::int64_t count, const std::int32_t* sampled) override;
@@ -64,11 +67,15 @@ class CudaOps final : public CudaBackend {
   double measure_bf16_operations_per_second() override;
 
  private:
-  // x W^T for few rows, 64 at a time, with what `epilogue` makes of it.
-  void small_linear(tensor::View x, const Weight& weight, LinearArgs args);
-  // The same for many: bf16 weights, or parts of others made bf16, in the library.
-  void large_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate);
-  bool is_small(tensor::View x, const Weight& weight) const;
+  // Who computes x W^T: our kernels, 64 rows of x at a time (linear.cuh) or 256 (linear_wide.cuh), or the
+  // library.
+  enum class Path { kSmall, kWide, kLibrary };
+  Path path_of(tensor::View x, const Weight& weight) const;
+  // By our kernels, with what the epilogue makes of it.
+  void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);
+  void wide_linear(const Weight& weight, const LinearArgs& args);
+  // bf16 weights, or parts of others made bf16, in the library.
+  void library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate);
   // x with its columns in the order of the weight's.
   tensor::View ordered(tensor::View x, const Weight& weight);
   AttentionView attention_view(const AttentionArgs& args, const KvCache& cache, std::int64_t layer) const;
@@ -80,10 +87,13 @@ class CudaOps final : public CudaBackend {
   std::unique_ptr<Packer> packer_;
   std::string no_gemm_;  // why there is no library
   std::unique_ptr<LibraryGemm> gemm_;
+  bool wide_ = false;      // whether linear_wide.cuh's kernels run here
+  bool fp8_gemm_ = false;  // whether tensor cores take e4m3
   cudaEvent_t events_[kEvents] = {};
+  cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.
   tensor::Buffer gemm_workspace_, dequantized_, ordered_x_, norm_partials_, attention_partials_,
-      attention_arrivals_, sample_parts_;
+      attention_arrivals_, sample_parts_, x_scales_, wide_image_, wide_parts_, wide_arrivals_;
   std::int64_t max_splits_ = 1, max_sample_rows_ = 0, max_x_columns_ = 0;
   // Which view holds values whose norm is deferred to the next linear operator (linear_args.cuh), and its
   // eps.

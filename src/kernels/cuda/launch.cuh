@@ -9,7 +9,9 @@ namespace pagoda::kernels::cuda {
 
 struct Launcher {
   cudaStream_t stream = nullptr;
-  bool overlap = false;  // programmatic dependent launch (sm_90)
+  bool overlap = false;     // programmatic dependent launch (sm_90)
+  int multiprocessors = 1;  // of the device
+  unsigned cluster = 1;     // blocks that share their memory (sm_90)
 
   template <typename... Parameters, typename... Arguments>
   void operator()(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
@@ -20,11 +22,13 @@ struct Launcher {
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = stream;
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    config.attrs = &attribute;
-    config.numAttrs = overlap ? 1 : 0;
+    cudaLaunchAttribute attributes[2] = {};
+    attributes[0].id = cudaLaunchAttributeClusterDimension;
+    attributes[0].val.clusterDim = {cluster, 1, 1};
+    attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[1].val.programmaticStreamSerializationAllowed = 1;
+    config.attrs = cluster > 1 ? attributes : attributes + 1;
+    config.numAttrs = (cluster > 1 ? 1 : 0) + (overlap ? 1 : 0);
     CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...));
   }
 };

@@ -11,8 +11,10 @@ namespace {
 
 // The few names of cublasLt.h that are used here, with its values (CUDA 12 and 13 agree on them).
 constexpr int kCompute32F = 68;
-constexpr int kR32F = 0, kR16BF = 14;
-constexpr int kDescTransA = 3;
+constexpr int kR32F = 0, kR16BF = 14, kR8FE4M3 = 28;
+constexpr int kDescTransA = 3, kDescAScalePointer = 17, kDescBScalePointer = 18, kDescFastAccum = 25,
+              kDescAScaleMode = 31, kDescBScaleMode = 32;
+constexpr int kScaleOfEachRow = 3;  // CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F
 constexpr int kOpT = 1;
 constexpr int kPreferenceMaxWorkspaceBytes = 1;
 
@@ -68,6 +70,7 @@ struct LibraryGemm::Functions {
 struct LibraryGemm::Plan {
   void *desc = nullptr, *w = nullptr, *x = nullptr, *out = nullptr;
   Algorithm algorithm{};
+  bool found = false;
 };
 
 LibraryGemm::LibraryGemm() : functions_(std::make_unique<Functions>()) {}
@@ -104,33 +107,52 @@ const LibraryGemm::Plan& LibraryGemm::plan_for(const Product& p) {
   if (plan != nullptr) return *plan;
   plan = std::make_unique<Plan>();
   const Functions& f = *functions_;
-  const int out_type = p.out_bf16 ? kR16BF : kR32F;
+  const int in_type = p.fp8 ? kR8FE4M3 : kR16BF, out_type = p.out_bf16 ? kR16BF : kR32F;
   expect(f.desc_create(&plan->desc, kCompute32F, kR32F), "MatmulDescCreate");
   expect(f.desc_set(plan->desc, kDescTransA, &kOpT, sizeof(kOpT)), "MatmulDescSetAttribute");
-  expect(f.layout_create(&plan->w, kR16BF, p.k, p.n, p.w_stride), "MatrixLayoutCreate");
-  expect(f.layout_create(&plan->x, kR16BF, p.k, p.m, p.x_stride), "MatrixLayoutCreate");
+  if (p.fp8) {
+    // Older libraries do not know scales of rows: there is no plan then.
+    const std::int8_t fast = 1;
+    const float* placeholder =
+        reinterpret_cast<const float*>(this);  // null would tell that there are no scales
+    for (const int mode : {kDescAScaleMode, kDescBScaleMode})
+      if (f.desc_set(plan->desc, mode, &kScaleOfEachRow, sizeof(kScaleOfEachRow)) != 0) return *plan;
+    for (const int pointer : {kDescAScalePointer, kDescBScalePointer})
+      expect(f.desc_set(plan->desc, pointer, &placeholder, sizeof(placeholder)), "MatmulDescSetAttribute");
+    expect(f.desc_set(plan->desc, kDescFastAccum, &fast, sizeof(fast)), "MatmulDescSetAttribute");
+  }
+  expect(f.layout_create(&plan->w, in_type, p.k, p.n, p.w_stride), "MatrixLayoutCreate");
+  expect(f.layout_create(&plan->x, in_type, p.k, p.m, p.x_stride), "MatrixLayoutCreate");
   expect(f.layout_create(&plan->out, out_type, p.n, p.m, p.out_stride), "MatrixLayoutCreate");
   void* preference = nullptr;
   expect(f.preference_create(&preference), "MatmulPreferenceCreate");
   expect(
       f.preference_set(preference, kPreferenceMaxWorkspaceBytes, &kWorkspaceBytes, sizeof(kWorkspaceBytes)),
       "MatmulPreferenceSetAttribute");
-  Heuristic found{};
+  Heuristic best{};
   int count = 0;
-  expect(
-      f.heuristic(handle_, plan->desc, plan->w, plan->x, plan->out, plan->out, preference, 1, &found, &count),
-      "MatmulAlgoGetHeuristic");
-  expect(count == 1 ? 0 : 15, "MatmulAlgoGetHeuristic (no algorithm)");
-  plan->algorithm = found.algorithm;
+  const int status =
+      f.heuristic(handle_, plan->desc, plan->w, plan->x, plan->out, plan->out, preference, 1, &best, &count);
+  plan->found = status == 0 && count == 1;
+  plan->algorithm = best.algorithm;
   return *plan;
 }
 
-void LibraryGemm::multiply(const Product& product, const void* x, const void* w, void* out, void* workspace,
-                           void* stream) {
+bool LibraryGemm::can_multiply(const Product& product) { return plan_for(product).found; }
+
+void LibraryGemm::multiply(const Product& product, const Operands& operands, void* workspace, void* stream) {
   const Plan& plan = plan_for(product);
+  expect(plan.found ? 0 : 15, "MatmulAlgoGetHeuristic (no algorithm)");
+  if (product.fp8) {
+    expect(functions_->desc_set(plan.desc, kDescAScalePointer, &operands.w_scales, sizeof(float*)),
+           "MatmulDescSetAttribute");
+    expect(functions_->desc_set(plan.desc, kDescBScalePointer, &operands.x_scales, sizeof(float*)),
+           "MatmulDescSetAttribute");
+  }
   const float one = 1, beta = product.accumulate ? 1 : 0;
-  expect(functions_->matmul(handle_, plan.desc, &one, w, plan.w, x, plan.x, &beta, out, plan.out, out,
-                            plan.out, &plan.algorithm, workspace, kWorkspaceBytes, stream),
+  expect(functions_->matmul(handle_, plan.desc, &one, operands.w, plan.w, operands.x, plan.x, &beta,
+                            operands.out, plan.out, operands.out, plan.out, &plan.algorithm, workspace,
+                            kWorkspaceBytes, stream),
          "Matmul");
 }
 

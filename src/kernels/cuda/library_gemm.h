@@ -19,17 +19,24 @@ class LibraryGemm {
   static std::unique_ptr<LibraryGemm> load(std::string* why_not);
   ~LibraryGemm();
 
-  // out [m, n] (+)= x [m, k] W^T, W [n, k], all row-major; x and W bf16, out float or bf16. Strides in
-  // elements.
+  // out [m, n] (+)= x [m, k] W^T, W [n, k], all row-major; x and W bf16, or both e4m3 with a scale a row
+  // each; out float or bf16. Strides in elements.
   struct Product {
     std::int64_t m = 0, n = 0, k = 0;
     std::int64_t x_stride = 0, w_stride = 0, out_stride = 0;
+    bool fp8 = false;
     bool out_bf16 = false;
     bool accumulate = false;
     auto operator<=>(const Product&) const = default;
   };
-  void multiply(const Product& product, const void* x, const void* w, void* out, void* workspace,
-                void* stream);
+  struct Operands {
+    const void *x = nullptr, *w = nullptr;
+    const float *x_scales = nullptr, *w_scales = nullptr;  // [m], [n]; e4m3 only
+    void* out = nullptr;
+  };
+  // Whether the library and the device have a kernel for it (e4m3 wants sm_90 and cuBLAS 12.9 here).
+  bool can_multiply(const Product& product);
+  void multiply(const Product& product, const Operands& operands, void* workspace, void* stream);
   static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
 
   const std::string& path() const { return path_; }

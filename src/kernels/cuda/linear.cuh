@@ -67,49 +67,73 @@ __device__ __forceinline__ float sum_of_16(float value) {
   return value;
 }
 
+// The elements of a block that a thread finishes, and what it needs for that beside the sums: fetched while
+// they are not there yet.
 template <int MT, int NT>
-__device__ __forceinline__ void finish(const LinearArgs& p, const float* slots, const float* scales,
-                                       int first_tile) {
-  constexpr int kRows = MT * 16, kArea = kRows * NT * 8, kHalf = kLinearSlots<MT, NT> / 2;
-  // Every thread takes part in every turn: sum_of_16 shuffles.
-  for (int i = threadIdx.x; i < kArea; i += kLinearWarps * 32) {
-    const int row = i % kRows, n = i / kRows, tile = first_tile + row / 16;
-    const int n_out = p.weight.row_of(tile, row % 16);
-    float y = 0;
-    if constexpr (kLinearSlots<MT, NT> == kLinearWarps) {
-      // The pairs that the narrower kernels add before they write.
-      for (int s = 0; s < kHalf; ++s) y += slots[s * kArea + i] + slots[(s + kHalf) * kArea + i];
-    } else {
-      for (int s = 0; s < kLinearSlots<MT, NT>; ++s) y += slots[s * kArea + i];
-    }
-    const bool valid = n < p.m && n_out < p.weight.out_features && tile < p.weight.tiles;
-    y *= scales[n] * (valid ? p.weight.row_scale(n_out) : 1.0f);
-    if (p.epilogue == Epilogue::kSwiglu) {
-      // Gate rows are the first 8 of a tile; their up rows come from 8 lanes further.
-      const float up = __shfl_down_sync(0xffffffffu, y, 8);
-      if (valid && row % 16 < 8)
-        p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y / (1.0f + __expf(-y)) * up);
-      continue;
-    }
-    float* out = p.out + static_cast<std::int64_t>(n) * p.out_stride + n_out;
-    if (p.epilogue == Epilogue::kStore) {
-      if (valid) *out = y;
-      continue;
-    }
-    if (valid) *out = y += *out;
-    if (p.epilogue == Epilogue::kAddNorm) {
-      if (valid) p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y * p.norm[n_out]);
-      const float squares = sum_of_16(valid ? y * y : 0.0f);
-      if (valid && row % 16 == 0) p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + tile] = squares;
+struct Finish {
+  static constexpr int kRows = MT * 16, kArea = kRows * NT * 8, kThreads = kLinearWarps * 32;
+  static constexpr int kTurns = (kArea + kThreads - 1) / kThreads;
+  float previous[kTurns], norm[kTurns], scale[kTurns];
+
+  // Every thread of a warp takes part in every turn: there are shuffles.
+  template <typename Element>
+  static __device__ __forceinline__ void for_each(const LinearArgs& p, int first_tile, Element element) {
+#pragma unroll
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const int i = turn * kThreads + threadIdx.x, row = i % kRows, n = i / kRows,
+                tile = first_tile + row / 16;
+      if (i / 32 * 32 >= kArea) break;
+      const int n_out = p.weight.row_of(tile, row % 16);
+      element(turn, i, n, tile, n_out, n < p.m && n_out < p.weight.out_features && tile < p.weight.tiles);
     }
   }
-}
+
+  __device__ __forceinline__ void fetch(const LinearArgs& p, int first_tile) {
+    for_each(p, first_tile, [&](int turn, int, int n, int, int n_out, bool valid) {
+      const bool adds = valid && (p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm);
+      previous[turn] = adds ? p.out[static_cast<std::int64_t>(n) * p.out_stride + n_out] : 0.0f;
+      norm[turn] = adds && p.epilogue == Epilogue::kAddNorm ? p.norm[n_out] : 1.0f;
+      scale[turn] = valid ? p.weight.row_scale(n_out) : 1.0f;
+    });
+  }
+
+  __device__ __forceinline__ void run(const LinearArgs& p, const float* slots, const float* scales,
+                                      int first_tile) const {
+    constexpr int kHalf = kLinearSlots<MT, NT> / 2;
+    for_each(p, first_tile, [&](int turn, int i, int n, int tile, int n_out, bool valid) {
+      float y = 0;
+      if constexpr (kLinearSlots<MT, NT> == kLinearWarps) {
+        // The pairs that the narrower kernels add before they write.
+        for (int s = 0; s < kHalf; ++s) y += slots[s * kArea + i] + slots[(s + kHalf) * kArea + i];
+      } else {
+        for (int s = 0; s < kLinearSlots<MT, NT>; ++s) y += slots[s * kArea + i];
+      }
+      y *= scales[n] * scale[turn];
+      const int r = i % 16;
+      if (p.epilogue == Epilogue::kSwiglu) {
+        // Gate rows are the first 8 of a tile; their up rows come from 8 lanes further.
+        const float up = __shfl_down_sync(0xffffffffu, y, 8);
+        if (valid && r < 8)
+          p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y / (1.0f + __expf(-y)) * up);
+        return;
+      }
+      y += previous[turn];
+      if (valid) p.out[static_cast<std::int64_t>(n) * p.out_stride + n_out] = y;
+      if (p.epilogue != Epilogue::kAddNorm) return;
+      if (valid) p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y * norm[turn]);
+      const float squares = sum_of_16(valid ? y * y : 0.0f);
+      if (valid && r == 0) p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + tile] = squares;
+    });
+  }
+};
 
 template <typename Format, int MT, int NT>
 __global__ __launch_bounds__(kLinearWarps * 32,
-                             MT* NT <= 2 ? 2 : 1) void linear_kernel(const __grid_constant__ LinearArgs p) {
+                             MT* NT == 1    ? 3
+                             : MT * NT == 2 ? 2
+                                            : 1) void linear_kernel(const __grid_constant__ LinearArgs p) {
   // Chunks of W in flight a warp; with more rows a warp has more of them by itself.
-  constexpr int kDepth = MT * NT <= 2 ? Format::kDepth : MT * NT <= 8 ? Format::kDepth / 2 : 1;
+  constexpr int kDepth = MT * NT <= 2 ? Format::kDepth : MT * NT <= 8 ? (Format::kDepth + 1) / 2 : 1;
   extern __shared__ float shared[];
   float* scales = shared + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
@@ -127,16 +151,18 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   let_next_start();
 
   row_scales<NT>(p, scales, warp, lane);  // first, so that its way through L2 is hidden behind that of x
+  Finish<MT, NT> finish;
+  finish.fetch(p, first_tile);
   float sum[MT][NT][4] = {};
   const __nv_bfloat16* x[NT];
   for (int j = 0; j < NT; ++j)
-    x[j] = p.x + min(j * 8 + g, p.m - 1) * p.x_stride;  // surplus columns are not stored
+    x[j] = p.x + min(j * 8 + g, p.m - 1) * p.x_stride + c * Format::kXLane;  // surplus columns are not stored
   for (int base = warp; base < chunks; base += kDepth * kLinearWarps) {
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
       const int chunk = base + d * kLinearWarps;
       if (chunk < chunks) {
-        Format::template multiply<MT, NT>(p.weight, raw[d], x, chunk, c, sum);
+        Format::template multiply<MT, NT>(raw[d], x, chunk * Format::kChunk, sum);
         const int next = chunk + kDepth * kLinearWarps;
         if (next < chunks)
           for (int i = 0; i < MT; ++i) raw[d][i] = Format::load(p.weight, first_tile + i, next, lane);
@@ -156,7 +182,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     }
   }
   __syncthreads();
-  finish<MT, NT>(p, shared, scales, first_tile);
+  finish.run(p, shared, scales, first_tile);
 }
 
 template <typename Format, int MT, int NT>

@@ -17,9 +17,9 @@ struct WeightView {
   const std::uint16_t* group_scales = nullptr;  // INT4: half [tile][groups][16]
   const std::uint16_t* group_zeros = nullptr;   // INT4: bf16 of 128 + zero, same shape
   int out_features = 0, in_features = 0, tiles = 0;
-  int groups = 0;        // INT4: of a row, 32 k or whole chunks each
-  int group_chunks = 1;  // INT4: chunks that share a scale, if the groups are not of 32 k
-  bool pairs = false;    // a tile is 8 rows and the 8 that lie out / 2 further down
+  int groups = 0;       // INT4: of a row
+  int group_shift = 0;  // INT4: log2 of the chunks that share a scale; -1: groups of 32 k
+  bool pairs = false;   // a tile is 8 rows and the 8 that lie out / 2 further down
 
   __device__ int row_of(int tile, int r) const { return row_of_tile(pairs, out_features, tile, r); }
   __device__ float row_scale(int row) const { return scales == nullptr ? 1.0f : scales[row]; }

@@ -28,10 +28,15 @@ double CudaOps::measure_bf16_operations_per_second() {
       workspace(LibraryGemm::kWorkspaceBytes);
   fill_random(launch_.stream, x.data, kSide * kSide);
   fill_random(launch_.stream, w.data, kSide * kSide);
-  LibraryGemm::Product product{
-      kSide, kSide, kSide, kSide, kSide, kSide, /*out_bf16=*/true, /*accumulate=*/false};
+  const LibraryGemm::Product product{.m = kSide,
+                                     .n = kSide,
+                                     .k = kSide,
+                                     .x_stride = kSide,
+                                     .w_stride = kSide,
+                                     .out_stride = kSide,
+                                     .out_bf16 = true};
   const double seconds = time_best(launch_.stream, 6, [&] {
-    gemm_->multiply(product, x.data, w.data, out.data, workspace.data, launch_.stream);
+    gemm_->multiply(product, {.x = x.data, .w = w.data, .out = out.data}, workspace.data, launch_.stream);
   });
   return 2.0 * kSide * kSide * kSide / seconds;
 }

@@ -1,6 +1,7 @@
 #include "kernels/cuda/pack.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -22,7 +23,8 @@ bool has_layout(const WeightSource& source) {
       return source.group_size == 0 && !source.has_zeros;
     case WeightFormat::kInt4:
       return source.group_size == 0 || source.group_size == 32 || source.group_size == 64 ||
-             source.group_size % kInt4Chunk == 0;
+             (source.group_size % kInt4Chunk == 0 &&
+              std::has_single_bit(static_cast<std::uint64_t>(source.group_size)));
     case WeightFormat::kF32:
       break;
   }

@@ -1,5 +1,7 @@
 #include "kernels/cuda/rows.cuh"
 
+#include <cuda_fp8.h>
+
 #include "kernels/cuda/linear_format.cuh"
 
 namespace pagoda::kernels::cuda {
@@ -32,7 +34,7 @@ __device__ float weight_at(const WeightView& w, int row, int k) {
     if constexpr (!kInt4) return (static_cast<int>(bytes[int8_offset(k, r)]) - 128) * w.row_scale(row);
     const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(bytes + int4_word_offset(k, r));
     const int value = word >> int4_shift(k) & 15;
-    const int group = w.group_chunks == 0 ? k / 32 : k / kChunk / w.group_chunks;
+    const int group = w.group_shift < 0 ? k / 32 : k / kChunk >> w.group_shift;
     const std::int64_t at = (static_cast<std::int64_t>(tile) * w.groups + group) * 16 + r;
     const float zero = w.group_zeros == nullptr ? 8.0f : __uint_as_float(w.group_zeros[at] << 16) - 128.0f;
     return (value - zero) * __half2float(reinterpret_cast<const __half*>(w.group_scales)[at]);
@@ -76,6 +78,41 @@ __global__ __launch_bounds__(kThreads) void rms_norm(const float* x, std::int64_
   const float inverse = rsqrtf(total / static_cast<float>(columns) + eps);
   for (int i = threadIdx.x; i < columns; i += kThreads)
     out[blockIdx.x * out_stride + i] = __float2bfloat16(row[i] * inverse * weight[i]);
+}
+
+// One block a row; columns are a multiple of 16 (pack.cc).
+__global__ __launch_bounds__(kThreads) void quantize_rows(const __nv_bfloat16* x, std::int64_t x_stride,
+                                                          int columns, std::byte* out, float* scales) {
+  __shared__ float largest_of[kThreads / 32];
+  wait_for_previous();
+  let_next_start();
+  const auto* row = reinterpret_cast<const uint4*>(x + blockIdx.x * x_stride);
+  __nv_bfloat162 most = __float2bfloat162_rn(0.0f);
+  for (int i = threadIdx.x; i < columns / 8; i += kThreads) {
+    const uint4 words = row[i];
+    for (const std::uint32_t two : {words.x, words.y, words.z, words.w})
+      most = __hmax2(most, __habs2(reinterpret_cast<const __nv_bfloat162&>(two)));
+  }
+  float largest = fmaxf(__low2float(most), __high2float(most));
+  for (int offset = 16; offset > 0; offset /= 2)
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, offset));
+  if (threadIdx.x % 32 == 0) largest_of[threadIdx.x / 32] = largest;
+  __syncthreads();
+  for (const float other : largest_of) largest = fmaxf(largest, other);
+  constexpr float kLargestE4m3 = 448;
+  const float scale = largest > 0 ? largest / kLargestE4m3 : 1.0f, inverse = 1.0f / scale;
+  if (threadIdx.x == 0) scales[blockIdx.x] = scale;
+  auto* to = reinterpret_cast<uint2*>(out + static_cast<std::int64_t>(blockIdx.x) * columns);
+  for (int i = threadIdx.x; i < columns / 8; i += kThreads) {
+    const uint4 words = row[i];
+    const std::uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
+    std::uint32_t bytes[4];
+    for (int j = 0; j < 4; ++j) {
+      const float2 both = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(pairs[j]));
+      bytes[j] = __nv_cvt_float2_to_fp8x2({both.x * inverse, both.y * inverse}, __NV_SATFINITE, __NV_E4M3);
+    }
+    to[i] = make_uint2(bytes[0] | bytes[1] << 16, bytes[2] | bytes[3] << 16);
+  }
 }
 
 __global__ void swiglu(const __nv_bfloat16* gate_up, std::int64_t gate_up_stride, int columns,
@@ -132,6 +169,11 @@ void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::in
 void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride, const std::int32_t* rows,
                    int count, int columns, float* out, std::int64_t out_stride) {
   launch(gather, dim3(count), dim3(kThreads), 0, x, x_stride, rows, columns, out, out_stride);
+}
+
+void launch_quantize_rows(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride, int rows,
+                          int columns, std::byte* out, float* scales) {
+  launch(quantize_rows, dim3(rows), dim3(kThreads), 0, x, x_stride, columns, out, scales);
 }
 
 void launch_permute(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride,

@@ -17,6 +17,9 @@ void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::in
                    int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride);
 void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride, const std::int32_t* rows,
                    int count, int columns, float* out, std::int64_t out_stride);
+// e4m3 out and a scale a row: x = out * scale, nearly.
+void launch_quantize_rows(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride, int rows,
+                          int columns, std::byte* out, float* scales);
 // out[r, j] = x[r, order[j]]
 void launch_permute(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride,
                     const std::int32_t* order, int rows, int columns, __nv_bfloat16* out,

@@ -1,0 +1,10 @@
+#include "kernels/cuda/linear_wide.cuh"
+#include "kernels/cuda/wide_launch.cuh"
+
+namespace pagoda::kernels::cuda {
+
+void launch_wide_int4_zeros(const Launcher& launch, const WideArgs& args) {
+  launch_wide_step<WideInt4<4, true>>(launch, args);
+}
+
+}  // namespace pagoda::kernels::cuda
