@@ -100,7 +100,8 @@ install_wheels() {
   python3 -m venv "$new/venv" &&
     "$new/venv/bin/python" -m pip install -q --disable-pip-version-check --no-compile --no-deps --only-binary :all: \
       --target "$new" "$@" &&
-    rm -rf "$new/venv" && mv "$new" "$folder"
+    rm -rf "$new/venv" && mv "$new" "$folder" ||
+    { rm -rf "$new"; return 1; }
 }
 
 # Sets nvcc and nvcc_version to the toolkit of $cuda_wheels, which is installed if it is not there. Some 100 MB to fetch.

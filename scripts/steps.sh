@@ -17,8 +17,11 @@ show_log() {
   tail -n 25 "$log"
 }
 
-# The first line of the last step's output that tells an error.
-first_error() { tac "$log" | sed '/^== /q' | tac | grep -m 1 -iE '(^|[^a-z])(error|fatal)' | cut -c 1-200 || echo "see $log"; }
+# The first line of the last step's output that tells an error; CMake's own come without the text.
+first_error() {
+  tac "$log" | sed '/^== /q' | tac | grep -vE '^(== |CMake Error at)' |
+    grep -m 1 -iE '(^|[^a-z])(error|fatal)' | sed 's/^ *//' | cut -c 1-200 || echo "see $log"
+}
 
 #   step "building" cmake --build ...        returns the exit code of the command, after showing the log if it failed
 # step_fails_quietly=true leaves the log out, where the caller goes on without what failed.
