@@ -17,10 +17,10 @@ show_log() {
   tail -n 25 "$log"
 }
 
-# The first line of the last step's output that tells an error; CMake's own come without the text.
+# The first line of the last step's output that tells an error; CMake's own stand a line below their heading.
 first_error() {
-  tac "$log" | sed '/^== /q' | tac | grep -vE '^(== |CMake Error at)' |
-    grep -m 1 -iE '(^|[^a-z])(error|fatal)' | sed 's/^ *//' | cut -c 1-200 || echo "see $log"
+  tac "$log" | sed '/^== /q' | tac | sed -e 1d -e '/^CMake Error at/{n;s/^/error:/}' |
+    grep -m 1 -iE '(^|[^a-z])(error|fatal)' | sed -E 's/^(error:)? *//' | cut -c 1-200 || echo "see $log"
 }
 
 #   step "building" cmake --build ...        returns the exit code of the command, after showing the log if it failed

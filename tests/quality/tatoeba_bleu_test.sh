@@ -8,7 +8,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 shared=${PAGODA_SHARED:-$root/../shared}
 tatoeba=$shared/testsets/tatoeba
 # Greedy, first 400 lines: `pagoda eval --limit 400` of models/nano, and nano-bf16's README.
-bundled='{"en-fr": 44.2, "zh-en": 31.7, "en-zh": 31.1, "en-de": 38.9}'
+bundled='{"en-fr": 44.5, "zh-en": 32.1, "en-zh": 32.2, "en-de": 37.6}'
 first='{"en-fr": 45.9, "zh-en": 31.0, "en-zh": 31.0, "en-de": 37.0}'
 
 skip() { echo "skipped: $*"; exit 77; }
@@ -26,7 +26,7 @@ bleu() {
     | if . == [] then true else (join("\n") | halt_error(1)) end' "$build/tatoeba_bleu.json" >/dev/null
 }
 # Kernels of other instruction sets round otherwise.
-bleu "$bundled" 0.6 --model "$root/models/nano"
+bleu "$bundled" 0.8 --model "$root/models/nano"
 if [ -d "$shared/nano-bf16" ]; then
   # Rounding of activations moves single directions by 0.2 either way: transformers itself gives 45.7 in FP32 and 45.5 in
   # BF16 for en-fr. Float activations stay within 0.3; BF16 ones, where the CPU has them, are held to 0.45.

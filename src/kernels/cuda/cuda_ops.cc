@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/check.h"
+#include "kernels/cuda/fp8_check.h"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/sample.cuh"
 #include "kernels/cuda/tensor_map.h"
@@ -60,10 +61,11 @@ base::Result<std::unique_ptr<CudaBackend>> make_cuda_ops(const CudaOptions& opti
 namespace cuda {
 namespace {
 
-// By `pagoda bench`: rows up to which linear.cuh is the fastest, and those up to which our other kernels beat
-// the library, for which weights of less than 8 bits a value and INT8 must be made bf16 first.
-constexpr std::int64_t kSmallRows = 16;
-constexpr std::int64_t kOwnQuantizedRows = kMaxWideRows;
+// By `pagoda bench` on an H200: rows up to which linear.cuh is faster than the library, where that takes the
+// weights as they are; than linear_wide.cuh, where it does not; and than weights made bf16 for the library,
+// where there is no linear_wide.cuh.
+constexpr std::int64_t kSmallRows = 16, kSmallQuantizedRows = 64, kOwnQuantizedRows = 256;
+static_assert(kOwnQuantizedRows == kMaxWideRows);
 constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxWideTiles = std::size_t{1} << 16;  // more than 8 M rows of a weight
 
@@ -136,14 +138,7 @@ CudaOps::CudaOps(const CudaOptions& options, CudaDevice device)
     no_gemm_ = "--deterministic";
   else
     gemm_ = LibraryGemm::load(&no_gemm_);
-  constexpr std::int64_t kSide = 4096;  // what it can with these it can with any weight
-  fp8_gemm_ = gemm_ != nullptr && gemm_->can_multiply({.m = kSide,
-                                                       .n = kSide,
-                                                       .k = kSide,
-                                                       .x_stride = kSide,
-                                                       .w_stride = kSide,
-                                                       .out_stride = kSide,
-                                                       .fp8 = true});
+  fp8_gemm_ = gemm_ != nullptr && fp8_products_are_right(*gemm_, launch_);
 }
 
 CudaOps::~CudaOps() {
@@ -236,13 +231,12 @@ void CudaOps::rms_norm(tensor::View x, const float* weight, float eps, tensor::V
 }
 
 CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
+  const bool as_it_is = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 ||
+                                             (weight.format == WeightFormat::kFp8 && fp8_gemm_));
+  if (x.rows <= (as_it_is ? kSmallRows : kSmallQuantizedRows)) return Path::kSmall;
   const Path own = wide_ ? Path::kWide : Path::kSmall;
-  if (x.rows <= kSmallRows) return Path::kSmall;
-  if (x.data == deferred_ || gemm_ == nullptr) return own;
-  const bool as_it_is =
-      weight.format == WeightFormat::kBF16 || (weight.format == WeightFormat::kFp8 && fp8_gemm_);
-  const std::int64_t most = as_it_is ? kSmallRows : kOwnQuantizedRows;
-  return x.rows <= most ? own : Path::kLibrary;
+  if (gemm_ == nullptr || x.data == deferred_) return own;
+  return !as_it_is && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
 }
 
 tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
@@ -308,13 +302,14 @@ void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View 
                     gemm_workspace_.data(), launch_.stream);
     return;
   }
-  if (weight.format == WeightFormat::kFp8 && fp8_gemm_) {
-    product.n = weight.out_features;
-    product.fp8 = true;
-    product.x_stride = x.cols;
+  LibraryGemm::Product in_fp8 = product;
+  in_fp8.fp8 = true;
+  in_fp8.n = weight.out_features;
+  in_fp8.x_stride = x.cols;
+  if (weight.format == WeightFormat::kFp8 && fp8_gemm_ && gemm_->can_multiply(in_fp8)) {
     launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
                          static_cast<int>(x.cols), ordered_x_.data(), x_scales_.as<float>());
-    gemm_->multiply(product,
+    gemm_->multiply(in_fp8,
                     {.x = ordered_x_.data(),
                      .w = weight.data.data(),
                      .x_scales = x_scales_.as<float>(),

@@ -88,7 +88,7 @@ class CudaOps final : public CudaBackend {
   std::string no_gemm_;  // why there is no library
   std::unique_ptr<LibraryGemm> gemm_;
   bool wide_ = false;      // whether linear_wide.cuh's kernels run here
-  bool fp8_gemm_ = false;  // whether tensor cores take e4m3
+  bool fp8_gemm_ = false;  // whether the library multiplies e4m3, with a scale a row
   cudaEvent_t events_[kEvents] = {};
   cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.

@@ -1,5 +1,6 @@
 #pragma once
-// out (+)= x W^T for 17 to 256 rows of x on sm_90: W is A (64 of its rows a warpgroup), x^T is B.
+// out (+)= x W^T for many rows of x, up to 256 a launch, on sm_90: W is A (64 of its rows a warpgroup), x^T
+// is B.
 //
 // A block works on 128 rows of W and all rows of x: a warp starts copies of W and of x's image
 // (wide_image.cu) some steps of k ahead, two warpgroups multiply. Quantised weights become bf16 fragments in
@@ -286,40 +287,53 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
     }
 }
 
+// A tile whose sums this block has all of.
+template <int N>
+__device__ __forceinline__ void finish_whole(const WideArgs& p, int tile, float (&sum)[N / 2]) {
+  const LaneRows rows(p.linear, tile);
+#pragma unroll
+  for (int first = 0; first < N / 8; first += 4) {
+    if (first * 8 >= p.linear.m) break;
+    asm volatile("" ::: "memory");  // a few columns after the other: registers are few
+    const LaneColumns<4> columns(p, rows, first, p.linear.m);
+    float values[4][4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) values[j][e] = sum[(first + j) * 4 + e];
+    finish_columns<4>(p, rows, columns, values);
+  }
+}
+
 __device__ __forceinline__ void sync_consumers() { asm volatile("bar.sync 1, 256;" ::: "memory"); }
 
-// Leaves the sums of some steps of a tile in memory, for all blocks that share it; or for this block alone,
-// which finishes it in a loop: unrolled over all registers that code would be too large for the instruction
-// cache.
+// Leaves the sums of some steps of a tile for all blocks that share it.
 template <int N>
-__device__ __forceinline__ void leave_parts(const WideArgs& p, int tile, bool first, bool whole,
+__device__ __forceinline__ void leave_parts(const WideArgs& p, int tile, bool first,
                                             const float (&sum)[N / 2]) {
   float4* mine = parts_of<N>(p, blockIdx.x, first) + threadIdx.x;
 #pragma unroll
   for (int j = 0; j < N / 8; ++j)
     __stcg(mine + j * kWideThreads, make_float4(sum[4 * j], sum[4 * j + 1], sum[4 * j + 2], sum[4 * j + 3]));
-  if (whole) return;
   __threadfence();
   sync_consumers();
   if (threadIdx.x == 0) atomicAdd(&p.arrivals[tile], 1);
 }
 
-// This block's share of the columns of a tile, once all that share it have left their sums. `pair` counts
+// This block's share of the columns of a tile that it shares, once all have left their sums. `pair` counts
 // pairs of tiles.
 template <int N>
-__device__ __noinline__ void finish_tile(const WideArgs& p, int pair, int total) {
+__device__ __forceinline__ void finish_shared(const WideArgs& p, int pair, int total) {
   const int rank = blockIdx.x % 2, tile = 2 * pair + rank, clusters = gridDim.x / 2;
   const int begin = cluster_of(total, pair * p.steps, clusters),
             count = cluster_of(total, (pair + 1) * p.steps - 1, clusters) - begin + 1;
-  if (count > 1) {
-    if (threadIdx.x == 0) {
-      volatile int* arrivals = &p.arrivals[tile];
-      while (*arrivals < count) {
-      }
-      __threadfence();
+  if (threadIdx.x == 0) {
+    volatile int* arrivals = &p.arrivals[tile];
+    while (*arrivals < count) {
     }
-    sync_consumers();
+    __threadfence();
   }
+  sync_consumers();
   constexpr int kTurn = 4;
   const int columns = (p.linear.m + 7) / 8, mine = static_cast<int>(blockIdx.x) / 2 - begin;
   const int from = columns * mine / count, to = columns * (mine + 1) / count;
@@ -327,6 +341,7 @@ __device__ __noinline__ void finish_tile(const WideArgs& p, int pair, int total)
   for (int first = from; first < to; first += kTurn) {
     const LaneColumns<kTurn> inputs(p, rows, first, min(p.linear.m, to * 8));
     float4 sum[kTurn] = {};
+#pragma unroll 2
     for (int b = begin; b < begin + count; ++b) {
       // Only the first of them can have it as its second tile.
       const bool is_first = b > begin || share_begin(total, b, clusters) >= pair * p.steps;
@@ -351,7 +366,6 @@ __device__ __noinline__ void finish_tile(const WideArgs& p, int pair, int total)
     }
     finish_columns<kTurn>(p, rows, inputs, values);
   }
-  if (count == 1) return;
   // The counter goes back to zero when all are through.
   sync_consumers();
   if (threadIdx.x == 0 && atomicAdd(&p.arrivals[tile], 1) == 2 * count - 1) p.arrivals[tile] = 0;
@@ -479,14 +493,14 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads,
       }
       const int tile = 2 * pair + rank;
       if (tile >= tiles) continue;
-      const bool whole = stop - start == p.steps;
-      leave_parts<N>(p, tile, start == begin, whole, sum);
-      if (whole)
-        finish_tile<N>(p, pair, total);
-      else
+      if (stop - start == p.steps) {
+        finish_whole<N>(p, tile, sum);
+      } else {
+        leave_parts<N>(p, tile, start == begin, sum);
         shared_pairs[num_shared++] = pair;
+      }
     }
-    for (int i = 0; i < num_shared; ++i) finish_tile<N>(p, shared_pairs[i], total);
+    for (int i = 0; i < num_shared; ++i) finish_shared<N>(p, shared_pairs[i], total);
   }
   sync_cluster();  // the other block may still copy to here
 #endif
