@@ -19,7 +19,7 @@ show_log() {
 
 # The first line of the last step's output that tells an error; CMake's own stand a line below their heading.
 first_error() {
-  tac "$log" | sed '/^== /q' | tac | sed -e 1d -e '/^CMake Error at/{n;s/^/error:/}' |
+  tac "$log" | sed '/^== /q' | tac | sed -e 1d -e '/^CMake Error at/{N;s/.*\n/error:/}' |
     grep -m 1 -iE '(^|[^a-z])(error|fatal)' | sed -E 's/^(error:)? *//' | cut -c 1-200 || echo "see $log"
 }
 
