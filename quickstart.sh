@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# From a fresh clone to a translation server: packages, build, start.
-#   ./quickstart.sh [--port 8080] [--host 127.0.0.1] [--model DIR] [--no-serve]
+# From a fresh clone to a translation server: packages, build, start. With the GPU kernels where there is an NVIDIA GPU.
+#   ./quickstart.sh [--port 8080] [--host 127.0.0.1] [--model DIR] [--no-gpu] [--no-serve]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 port=8080
 host=127.0.0.1
 model=models/nano
+gpu=true
 serve=true
-usage="usage: ./quickstart.sh [--port 8080] [--host 127.0.0.1] [--model DIR] [--no-serve]"
+usage="usage: ./quickstart.sh [--port 8080] [--host 127.0.0.1] [--model DIR] [--no-gpu] [--no-serve]
+  --no-gpu     builds no GPU kernels, even if there is an NVIDIA GPU
+  --no-serve   ends after the build"
 while [ $# -gt 0 ]; do
   case "$1" in
     --port | --host | --model)
@@ -16,6 +19,7 @@ while [ $# -gt 0 ]; do
       declare "${1#--}=$2"
       shift
       ;;
+    --no-gpu) gpu=false ;;
     --no-serve) serve=false ;;
     -h | --help) echo "$usage"; exit 0 ;;
     *) echo "unknown argument '$1'; $usage" >&2; exit 2 ;;
@@ -46,12 +50,38 @@ mkdir -p build
 log=build/quickstart.log
 : >"$log"
 source scripts/steps.sh
+source scripts/cuda-toolkit.sh
+pagoda=build/release/src/cli/pagoda
+
+#   build [CMAKE OPTION]...        with the same folder and files either way: the option adds the CUDA files
+build() {
+  step "configuring" cmake --preset release -DPAGODA_TESTS=OFF "$@" &&
+    step "building (minutes the first time)" cmake --build --preset release --target pagoda
+}
+
+build_for_gpu() {
+  choose_architectures || return
+  find_nvcc || install_toolkit || return
+  echo "  GPU: $gpu_names; CUDA $nvcc_version ($nvcc)"
+  printf '\n== GPU: %s (%s), driver %s, %s\n' "$gpu_names" "$gpu_capabilities" "$gpu_driver" "$nvcc" >>"$log"
+  forget_other_nvcc build/release "$nvcc"
+  if ! step_fails_quietly=true build -DPAGODA_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc" \
+    -DCMAKE_CUDA_ARCHITECTURES="$cuda_architectures"; then
+    cuda_trouble="the build with $nvcc failed ($(first_error))"
+    return 1
+  fi
+  install_cublaslt "${nvcc_version%.*}" "$pagoda" ||
+    echo "  cuBLAS cannot be had: our own kernels do the large matrix products, slower"
+}
 
 echo "Pagoda: packages, build, start (details in $log)"
 step_packages build
-step "configuring" cmake --preset release -DPAGODA_TESTS=OFF
-step "building (minutes the first time)" cmake --build --preset release --target pagoda
-pagoda=build/release/src/cli/pagoda
+if ! $gpu || ! find_gpu; then
+  build -DPAGODA_CUDA=OFF
+elif ! build_for_gpu; then
+  echo "  the GPU is not used: $cuda_trouble"
+  build -DPAGODA_CUDA=OFF
+fi
 
 if ! $serve; then
   echo "built. To serve: $pagoda serve --model $model --host $host --port $port"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one list of Debian 12 packages that Pagoda needs. Installs what is missing, and nothing else.
-#   scripts/install-packages.sh [build] [test] [bench] [fuzz] [page]     (default: build)
+#   scripts/install-packages.sh [build] [test] [bench] [fuzz] [page] [wheels]     (default: build)
 #   scripts/install-packages.sh --print [GROUP]...                only prints the names
 # PAGODA_SKIP_PACKAGES=1 skips it, for machines whose libraries come from somewhere else.
 set -euo pipefail
@@ -18,6 +18,9 @@ fuzz_packages=(clang-14 libclang-rt-14-dev)
 # The browser of tests/page, and letters for all languages: what a missing font draws has another size.
 page_packages=(chromium chromium-driver python3-venv fonts-noto-core fonts-noto-cjk)
 
+# What quickstart.sh fetches CUDA's wheels with, where there is a GPU but no toolkit.
+wheels_packages=(python3 python3-venv)
+
 print_only=false
 wanted=("${build_packages[@]}")
 for group in "$@"; do
@@ -28,7 +31,8 @@ for group in "$@"; do
     bench) wanted+=("${bench_packages[@]}") ;;
     fuzz) wanted+=("${fuzz_packages[@]}") ;;
     page) wanted+=("${page_packages[@]}") ;;
-    *) echo "install-packages.sh: unknown group '$group'; known: build test bench fuzz page" >&2; exit 2 ;;
+    wheels) wanted+=("${wheels_packages[@]}") ;;
+    *) echo "install-packages.sh: unknown group '$group'; known: build test bench fuzz page wheels" >&2; exit 2 ;;
   esac
 done
 if $print_only; then

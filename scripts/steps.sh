@@ -17,7 +17,14 @@ show_log() {
   tail -n 25 "$log"
 }
 
+# The first line of the last step's output that tells an error; CMake's own stand a line below their heading.
+first_error() {
+  tac "$log" | sed '/^== /q' | tac | sed -e 1d -e '/^CMake Error at/{N;s/.*\n/error:/}' |
+    grep -m 1 -iE '(^|[^a-z])(error|fatal)' | sed -E 's/^(error:)? *//' | cut -c 1-200 || echo "see $log"
+}
+
 #   step "building" cmake --build ...        returns the exit code of the command, after showing the log if it failed
+# step_fails_quietly=true leaves the log out, where the caller goes on without what failed.
 step() {
   local label=$1 started=$SECONDS code=0
   shift
@@ -36,7 +43,7 @@ step() {
     return 0
   fi
   printf '  %-36s %4d s  FAILED (exit code %d)\n' "$label" $((SECONDS - started)) "$code"
-  show_log
+  ${step_fails_quietly:-false} || show_log
   return "$code"
 }
 

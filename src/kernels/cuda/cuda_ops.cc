@@ -14,13 +14,27 @@
 
 namespace pagoda::kernels {
 
+namespace {
+
+// What CUDA tells of a machine without a driver is that the driver is too old.
+std::string why_no_gpu(cudaError_t error) {
+  int driver = 0;
+  if (error != cudaErrorInsufficientDriver || cudaDriverGetVersion(&driver) != cudaSuccess)
+    return cudaGetErrorString(error);
+  if (driver == 0) return "there is no NVIDIA driver";
+  return fmt::format("the NVIDIA driver is one for CUDA {}.{}, and this pagoda needs one for CUDA {}.{}",
+                     driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+}
+
+}  // namespace
+
 base::Result<CudaDevice> find_cuda_device(int index) {
   // A kernel that is loaded at its first launch may be loaded in the middle of a capture.
   ::setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/0);
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess)
-    return base::error(base::Code::kFailedPrecondition, "no GPU can be used: {}", cudaGetErrorString(error));
+    return base::error(base::Code::kFailedPrecondition, "no GPU can be used: {}", why_no_gpu(error));
   if (index < 0 || index >= count)
     return base::error(base::Code::kFailedPrecondition, "there is no GPU {}, {} were found", index, count);
   cudaDeviceProp properties{};

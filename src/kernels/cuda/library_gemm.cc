@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <vector>
 
 namespace pagoda::kernels::cuda {
@@ -82,7 +83,10 @@ LibraryGemm::~LibraryGemm() {
 std::unique_ptr<LibraryGemm> LibraryGemm::load(std::string* why_not) {
   std::vector<std::string> places;
   if (const char* chosen = std::getenv("PAGODA_CUBLASLT")) places.emplace_back(chosen);
+  std::error_code ignored;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
   for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
+    if (program.has_parent_path()) places.push_back(program.parent_path() / name);
     places.emplace_back(name);
     places.emplace_back(std::string("/usr/local/cuda/lib64/") + name);
   }

@@ -14,8 +14,8 @@ namespace pagoda::kernels::cuda {
 class LibraryGemm {
  public:
   // Null, with the reason, if the library cannot be loaded. Looks at $PAGODA_CUBLASLT, then for
-  // libcublasLt.so.13, .12 where the loader looks, beside the CUDA toolkit, and in the folders that
-  // quickstart.sh installs wheels to.
+  // libcublasLt.so.13, .12 beside the program (where quickstart.sh puts a link to the wheel's), where the
+  // loader looks, and in /usr/local/cuda.
   static std::unique_ptr<LibraryGemm> load(std::string* why_not);
   ~LibraryGemm();
 
