@@ -13,6 +13,9 @@
 
 namespace pagoda::kernels::cuda {
 
+// As the kernels see a packed weight.
+WeightView view_of(const Weight& weight);
+
 class CudaOps final : public CudaBackend {
  public:
   CudaOps(const CudaOptions& options, CudaDevice device);
@@ -70,6 +73,7 @@ class CudaOps final : public CudaBackend {
   // Who computes x W^T: our kernels, 64 rows of x at a time (linear.cuh) or 256 (linear_wide.cuh), or the
   // library.
   enum class Path { kSmall, kWide, kLibrary };
+  static constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;  // W made bf16, a part at a time
   Path path_of(tensor::View x, const Weight& weight) const;
   // By our kernels, with what the epilogue makes of it.
   void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);

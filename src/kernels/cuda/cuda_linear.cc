@@ -1,0 +1,204 @@
+// Which kernels multiply, and their calls.
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/rows.cuh"
+
+namespace pagoda::kernels::cuda {
+namespace {
+
+// By `pagoda bench` on an H200: rows up to which linear.cuh is faster than the library, where that takes the
+// weights as they are; than linear_wide.cuh, where it does not; and than weights made bf16 for the library,
+// where there is no linear_wide.cuh.
+constexpr std::int64_t kSmallRows = 16, kSmallQuantizedRows = 64, kOwnQuantizedRows = 256;
+static_assert(kOwnQuantizedRows == kMaxWideRows);
+
+void launch_linear(const Launcher& launch, const Weight& weight, const LinearArgs& args) {
+  switch (weight.format) {
+    case WeightFormat::kBF16:
+      return launch_linear_bf16(launch, args);
+    case WeightFormat::kFp8:
+      return launch_linear_fp8(launch, args);
+    case WeightFormat::kInt8:
+      return launch_linear_int8(launch, args);
+    case WeightFormat::kInt4:
+      if (args.weight.group_shift < 0) return launch_linear_int4_groups(launch, args);
+      if (args.weight.group_zeros != nullptr) return launch_linear_int4_zeros(launch, args);
+      return launch_linear_int4(launch, args);
+    case WeightFormat::kF32:
+      break;
+  }
+  CHECK(false);
+}
+
+}  // namespace
+
+WeightView view_of(const Weight& weight) {
+  WeightView view;
+  view.data = weight.data.data();
+  view.out_features = static_cast<int>(weight.out_features);
+  view.in_features = static_cast<int>(weight.in_features);
+  view.tiles = (view.out_features + 15) / 16;
+  view.pairs = weight.pairs;
+  if (weight.format == WeightFormat::kInt4) {
+    const std::int64_t group = weight.group_size == 0 ? weight.in_features : weight.group_size;
+    view.group_scales = weight.scales.as<std::uint16_t>();
+    view.group_zeros = weight.offsets.as<std::uint16_t>();
+    view.groups = static_cast<int>((weight.in_features + group - 1) / group);
+    const auto chunks = static_cast<unsigned>((group + kInt4Chunk - 1) / kInt4Chunk);
+    view.group_shift = group == 32 ? -1 : std::bit_width(std::bit_ceil(chunks)) - 1;
+  } else {
+    view.scales = weight.scales.as<float>();
+  }
+  return view;
+}
+
+CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
+  const bool as_it_is = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 ||
+                                             (weight.format == WeightFormat::kFp8 && fp8_gemm_));
+  if (x.rows <= (as_it_is ? kSmallRows : kSmallQuantizedRows)) return Path::kSmall;
+  const Path own = wide_ ? Path::kWide : Path::kSmall;
+  if (gemm_ == nullptr || x.data == deferred_) return own;
+  return !as_it_is && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
+}
+
+tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
+  if (weight.input_order.size() == 0) return x;
+  tensor::View out{ordered_x_.data(), x.rows, x.cols, max_x_columns_, x.dtype};
+  launch_permute(launch_, x.as<__nv_bfloat16>(), x.stride, weight.input_order.as<std::int32_t>(),
+                 static_cast<int>(x.rows), static_cast<int>(x.cols), out.as<__nv_bfloat16>(), out.stride);
+  return out;
+}
+
+void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args) {
+  CHECK(x.cols == weight.in_features);
+  const std::int64_t partials_a_row = x.cols / 16, out_partials_a_row = (weight.out_features + 15) / 16;
+  if (x.data == deferred_) {
+    args.x_partials = norm_partials_.as<float>();
+    args.eps = deferred_eps_;
+  }
+  // The image of x is made in the weight's order.
+  const tensor::View input = path == Path::kWide ? x : ordered(x, weight);
+  args.weight = view_of(weight);
+  args.x_stride = input.stride;
+  const int most = path == Path::kWide ? kMaxWideRows : kMaxLinearRows;
+  for (std::int64_t first = 0; first < x.rows; first += most) {
+    LinearArgs part = args;
+    part.x = input.as<__nv_bfloat16>() + first * input.stride;
+    part.m = static_cast<int>(std::min<std::int64_t>(most, x.rows - first));
+    if (part.out != nullptr) part.out += first * args.out_stride;
+    if (part.normed != nullptr) part.normed += first * args.normed_stride;
+    if (part.partials != nullptr) part.partials += first * out_partials_a_row;
+    if (part.x_partials != nullptr) part.x_partials += first * partials_a_row;
+    if (path == Path::kWide)
+      wide_linear(weight, part);
+    else
+      launch_linear(launch_, weight, part);
+  }
+}
+
+void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
+  WideArgs wide;
+  wide.linear = args;
+  wide.x = {wide_image_.data(), wide_columns(args.m),
+            args.x_partials == nullptr ? nullptr : x_scales_.as<float>()};
+  wide.parts = wide_parts_.as<float>();
+  wide.arrivals = wide_arrivals_.as<int>();
+  const auto* order = weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
+  launch_wide_image(launch_, wide_order(weight.format), args, order, wide.x);
+  launch_wide_linear(launch_, weight.format, wide);
+}
+
+void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
+  const tensor::View input = ordered(x, weight);
+  LibraryGemm::Product product;
+  product.m = x.rows;
+  product.k = x.cols;
+  product.x_stride = input.stride;
+  product.w_stride = x.cols;
+  product.out_stride = out.stride;
+  product.out_bf16 = out.dtype == tensor::DType::kBF16;
+  product.accumulate = accumulate;
+  if (weight.format == WeightFormat::kBF16) {
+    product.n = weight.out_features;
+    gemm_->multiply(product, {.x = input.data, .w = weight.data.data(), .out = out.data},
+                    gemm_workspace_.data(), launch_.stream);
+    return;
+  }
+  LibraryGemm::Product in_fp8 = product;
+  in_fp8.fp8 = true;
+  in_fp8.n = weight.out_features;
+  in_fp8.x_stride = x.cols;
+  if (weight.format == WeightFormat::kFp8 && fp8_gemm_ && gemm_->can_multiply(in_fp8)) {
+    launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
+                         static_cast<int>(x.cols), ordered_x_.data(), x_scales_.as<float>());
+    gemm_->multiply(in_fp8,
+                    {.x = ordered_x_.data(),
+                     .w = weight.data.data(),
+                     .x_scales = x_scales_.as<float>(),
+                     .w_scales = weight.scales.as<float>(),
+                     .out = out.data},
+                    gemm_workspace_.data(), launch_.stream);
+    return;
+  }
+  const std::int64_t part =
+      static_cast<std::int64_t>(kDequantizedBytes / sizeof(std::uint16_t)) / x.cols / 16 * 16;
+  for (std::int64_t first = 0; first < weight.out_features; first += part) {
+    product.n = std::min(part, weight.out_features - first);
+    launch_dequantize(launch_, weight.format, view_of(weight), static_cast<int>(first),
+                      static_cast<int>(product.n), dequantized_.as<__nv_bfloat16>());
+    gemm_->multiply(product,
+                    {.x = input.data, .w = dequantized_.data(), .out = out.columns(first, product.n).data},
+                    gemm_workspace_.data(), launch_.stream);
+  }
+}
+
+void CudaOps::linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
+  const Path path = path_of(x, weight);
+  if (path == Path::kLibrary) return library_linear(x, weight, out, accumulate);
+  CHECK(out.dtype == tensor::DType::kF32);
+  LinearArgs args;
+  args.epilogue = accumulate ? Epilogue::kAdd : Epilogue::kStore;
+  args.out = out.as<float>();
+  args.out_stride = out.stride;
+  own_linear(path, x, weight, args);
+}
+
+void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
+                              float eps, tensor::View normed) {
+  const Path path = path_of(x, weight);
+  if (path == Path::kLibrary) {
+    library_linear(x, weight, sum, /*accumulate=*/true);
+    return rms_norm(sum, norm, eps, normed);
+  }
+  LinearArgs args;
+  args.epilogue = Epilogue::kAddNorm;
+  args.out = sum.as<float>();
+  args.out_stride = sum.stride;
+  args.normed = normed.as<__nv_bfloat16>();
+  args.normed_stride = normed.stride;
+  args.norm = norm;
+  args.partials = norm_partials_.as<float>();
+  own_linear(path, x, weight, args);
+  deferred_ = normed.data;
+  deferred_eps_ = eps;
+}
+
+void CudaOps::linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) {
+  CHECK(weight.pairs);
+  const Path path = path_of(x, weight);
+  if (path == Path::kLibrary) {
+    library_linear(x, weight, gate_up, /*accumulate=*/false);
+    return swiglu(gate_up, out);
+  }
+  LinearArgs args;
+  args.epilogue = Epilogue::kSwiglu;
+  args.normed = out.as<__nv_bfloat16>();
+  args.normed_stride = out.stride;
+  own_linear(path, x, weight, args);
+}
+
+}  // namespace pagoda::kernels::cuda

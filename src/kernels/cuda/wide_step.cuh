@@ -1,0 +1,157 @@
+#pragma once
+// The weight formats of linear_wide.cuh: the copies of a step of k, and its products or bf16 fragments.
+
+#include "kernels/cuda/hopper.cuh"
+#include "kernels/cuda/linear_format.cuh"
+#include "kernels/cuda/wide_args.cuh"
+
+namespace pagoda::kernels::cuda {
+
+inline constexpr int kWideTiles = kWideTileRows / 16;        // of 16 rows
+inline constexpr int kWideThreads = 2 * 128, kProducer = 8;  // two warpgroups multiply, a ninth warp copies
+
+// A format's step of k: its bytes in shared memory, the copies that bring it, and its products.
+// Row-major weights come in boxes of the tensor map: 128 rows, or 8 at a time of gate and of up.
+template <int kStepBytes>
+struct RowMajorStep {
+  static constexpr int kBytes = kWideTileRows * kStepBytes;
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to, int lane,
+                                              SharedBarrier& barrier) {
+#if PAGODA_HAS_WGMMA
+    const WeightView& w = p.linear.weight;
+    constexpr int kElements = 64;
+    if (!w.pairs) {
+      if (lane == 0) box_copy(to, p.map, step * kElements, tile * kWideTileRows, barrier);
+    } else if (lane < 2 * kWideTiles) {
+      const int row = w.row_of(tile * kWideTiles + lane / 2, lane % 2 * 8);
+      box_copy(to + lane * 8 * kStepBytes, p.map, step * kElements, row, barrier);
+    }
+#endif
+  }
+};
+
+struct WideBf16 : RowMajorStep<128> {
+  static constexpr int kK = 64;
+  static constexpr bool kFromShared = true;
+  template <int N>
+  static __device__ __forceinline__ void multiply(const std::byte* w, const std::byte* x, int group,
+                                                  float (&sum)[N / 2]) {
+#if PAGODA_HAS_WGMMA
+    const std::uint64_t a = operand_at(w + group * 64 * 128), b = operand_at(x);
+    products_begin();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) Products<N>::by_shared(sum, a + 2 * i, b + 2 * i);
+    products_close();
+#endif
+  }
+};
+
+// 64 k: four products.
+using Fragments = std::uint32_t[4][4];
+
+template <int N>
+__device__ __forceinline__ void multiply_fragments(const Fragments& a, const std::byte* x,
+                                                   float (&sum)[N / 2]) {
+#if PAGODA_HAS_WGMMA
+  products_begin();
+#pragma unroll
+  for (int i = 0; i < 4; ++i) Products<N>::by_registers(sum, a[i], operand_at(x) + i * 2);
+  products_close();
+#endif
+}
+
+template <typename Decode>
+__device__ __forceinline__ void fragments_of_bytes(const TileRaw& raw, Fragments& a) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) fragment_of_bytes<Decode>(raw, i, a[i]);
+}
+
+struct WideFp8 : RowMajorStep<64> {
+  static constexpr int kK = 64;
+  static constexpr bool kFromShared = false;
+  static __device__ __forceinline__ void fragments(const std::byte* w, int, int warp, int lane,
+                                                   Fragments& a) {
+    // Two rows of a quarter of the warp are 128 bytes in a line: no bank twice.
+    const std::byte* row = w + (warp * 16 + lane / 4) * 64 + lane % 4 * 16;
+    fragments_of_bytes<DecodeE4m3>({load_16(row), load_16(row + 8 * 64)}, a);
+  }
+};
+
+// Tiles of 16 rows, as linear_format.cuh has them.
+template <typename Format>
+struct TiledStep {
+  static constexpr int kBytes = kWideTiles * Format::kItemBytes;
+  static __device__ __forceinline__ void copy_tiles(const WeightView& w, int tile, int step, std::byte* to,
+                                                    int lane, SharedBarrier& barrier) {
+#if PAGODA_HAS_WGMMA
+    const int chunks = (w.in_features + Format::kChunk - 1) / Format::kChunk;
+    if (lane < kWideTiles) {
+      const std::int64_t at = std::int64_t{min(tile * kWideTiles + lane, w.tiles - 1)} * chunks + step;
+      bulk_copy(to + lane * Format::kItemBytes, w.data + at * kTileChunkBytes, kTileChunkBytes, barrier);
+    }
+#endif
+  }
+};
+
+struct WideInt8 : TiledStep<Int8Format> {
+  static constexpr int kK = 64;
+  static constexpr bool kFromShared = false;
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to, int lane,
+                                              SharedBarrier& barrier) {
+    copy_tiles(p.linear.weight, tile, step, to, lane, barrier);
+  }
+  static __device__ __forceinline__ void fragments(const std::byte* w, int, int warp, int lane,
+                                                   Fragments& a) {
+    fragments_of_bytes<DecodeInt8>(read_tile(w + warp * kTileChunkBytes, lane), a);
+  }
+};
+
+// (value - zero) * scale, rounded to bf16.
+template <int kGroupWords, bool kZeros>
+struct WideInt4 : TiledStep<Int4Format<kGroupWords, kZeros>> {
+  using Format = Int4Format<kGroupWords, kZeros>;
+  static constexpr int kK = 128;
+  static constexpr bool kFromShared = false;
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to, int lane,
+                                              SharedBarrier& barrier) {
+    const WeightView& w = p.linear.weight;
+    WideInt4::copy_tiles(w, tile, step, to, lane, barrier);
+#if PAGODA_HAS_WGMMA
+    // Scales of the tiles by the next 8 lanes, zero points by those after them.
+    const int kind = lane / kWideTiles - 1, t = lane % kWideTiles;
+    if (kind != 0 && !(kZeros && kind == 1)) return;
+    std::byte* place = to + t * Format::kItemBytes + kTileChunkBytes + kind * Format::kScaleBytes;
+    for (int i = 0; i < Format::kGroups; ++i)
+      bulk_copy(place + i * 32,
+                Format::group_at(w, kind == 1, min(tile * kWideTiles + t, w.tiles - 1), step, i), 32,
+                barrier);
+#endif
+  }
+  static __device__ __forceinline__ std::uint32_t dequantized(std::uint32_t w, int j, __nv_bfloat162 zero,
+                                                              __nv_bfloat162 scale) {
+    const std::uint32_t bits = Format::pair(w, j);
+    const __nv_bfloat162 value = __hmul2(__hsub2(reinterpret_cast<const __nv_bfloat162&>(bits), zero), scale);
+    return reinterpret_cast<const std::uint32_t&>(value);
+  }
+  static __device__ __forceinline__ void fragments(const std::byte* w, int half, int warp, int lane,
+                                                   Fragments& a) {
+    const typename Format::Raw raw = Format::read(w + warp * Format::kItemBytes, lane);
+#pragma unroll
+    for (int of_half = 0; of_half < 2; ++of_half) {
+      const int i = 2 * half + of_half, group = i / kGroupWords;
+      const __nv_bfloat162 scale_low = __float2bfloat162_rn(raw.scale(group, false)),
+                           scale_high = __float2bfloat162_rn(raw.scale(group, true)),
+                           zero_low = __float2bfloat162_rn(raw.bias(group, false)),
+                           zero_high = __float2bfloat162_rn(raw.bias(group, true));
+      const std::uint32_t low = word(raw.low, i), high = word(raw.high, i);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        // Pairs 0 and 1 are the first product's fragment, 2 and 3 the second's.
+        a[2 * of_half + j / 2][j % 2 * 2] = dequantized(low, j, zero_low, scale_low);
+        a[2 * of_half + j / 2][j % 2 * 2 + 1] = dequantized(high, j, zero_high, scale_high);
+      }
+    }
+  }
+};
+
+}  // namespace pagoda::kernels::cuda
