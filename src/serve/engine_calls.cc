@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace pagoda::serve {
@@ -22,12 +23,21 @@ struct EngineCalls::Shared : std::enable_shared_from_this<Shared> {
   };
 
   explicit Shared(asio::any_io_executor strand)
-      : executor(std::move(strand)), timer(executor, asio::steady_timer::time_point::max()) {}
+      : executor(std::move(strand)), timer(std::in_place, executor, asio::steady_timer::time_point::max()) {}
+
+  // On the strand. The engine may keep this longer than the strand's context lives: nothing of that stays
+  // here.
+  void close() {
+    const std::lock_guard lock(mutex);
+    timer.reset();
+    executor = {};
+  }
 
   // On the engine's thread.
   void put(const engine::Delta& delta, Deltas deltas, bool with_tokens) {
     {
       const std::lock_guard lock(mutex);
+      if (!executor) return;  // nobody listens any more
       Pending& waiting = pending[delta.id];
       CallEvent& event = waiting.event;
       event.call = delta.id;
@@ -41,8 +51,10 @@ struct EngineCalls::Shared : std::enable_shared_from_this<Shared> {
       waiting.ready = true;
       ready.push_back(delta.id);
       if (ready.size() > 1) return;  // the first of them rang
+      asio::post(executor, [self = shared_from_this()] {
+        if (self->timer) self->timer->cancel();
+      });
     }
-    asio::post(executor, [self = shared_from_this()] { self->timer.cancel(); });
   }
   std::optional<CallEvent> take() {
     const std::lock_guard lock(mutex);
@@ -54,10 +66,9 @@ struct EngineCalls::Shared : std::enable_shared_from_this<Shared> {
     return event;
   }
 
-  const asio::any_io_executor executor;
-  // The strand's.
-  asio::steady_timer timer;
-  bool woken = false;  // by wake()
+  asio::any_io_executor executor;           // empty once closed
+  std::optional<asio::steady_timer> timer;  // the strand's
+  bool woken = false;                       // by wake()
 
   std::mutex mutex;
   std::map<CallId, Pending> pending;
@@ -72,6 +83,7 @@ EngineCalls::EngineCalls(Service& service, const HttpRequest& http, asio::any_io
 
 EngineCalls::~EngineCalls() {
   for (const CallId call : live_) service_.engine.cancel(call);
+  shared_->close();
 }
 
 base::Result<CallId> EngineCalls::submit(engine::Request request, Deltas deltas) {
@@ -96,14 +108,14 @@ asio::awaitable<std::optional<CallEvent>> EngineCalls::next(std::chrono::millise
     if (std::exchange(shared_->woken, false)) co_return std::nullopt;
     const bool over = co_await cancelled();
     if (over || asio::steady_timer::clock_type::now() >= deadline) co_return std::nullopt;
-    shared_->timer.expires_at(deadline);
-    co_await shared_->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    shared_->timer->expires_at(deadline);
+    co_await shared_->timer->async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
 
 void EngineCalls::wake() {
   shared_->woken = true;
-  shared_->timer.cancel();
+  shared_->timer->cancel();
 }
 
 void EngineCalls::cancel(CallId call) {
