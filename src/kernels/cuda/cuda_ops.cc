@@ -89,7 +89,9 @@ CudaOps::CudaOps(const CudaOptions& options, CudaDevice device)
       cudaDeviceGetAttribute(&launch_.multiprocessors, cudaDevAttrMultiProcessorCount, options.device));
   for (cudaEvent_t& event : events_) CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   packer_ = std::make_unique<Packer>(options.pack_threads);
+#ifdef PAGODA_WIDE_KERNELS  // built for sm_90a
   wide_ = device_.compute_capability == 90 && can_describe() && !options.deterministic;
+#endif
   if (options.deterministic)
     no_gemm_ = "--deterministic";
   else
