@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/mapped_file.h"
+#include "cli/answered_prompt.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 #include "translate/detect.h"
@@ -165,16 +166,9 @@ base::Result<std::vector<quantize::CalibrationText>> calibration_texts(const std
     task.source = sample.source;
     task.from = sample.from;
     task.to = sample.to;
-    ASSIGN_OR_RETURN(std::vector<text::TokenId> ids,
-                     chat.render(tokenizer, translate::build_messages(task, style)));
-    quantize::CalibrationText& text = texts.emplace_back();
-    text.answer = ids.size();
-    if (!sample.answer.empty()) {
-      for (const text::TokenId id : tokenizer.encode(sample.answer)) ids.push_back(id);
-      ids.push_back(chat.stop_ids().front());
-    }
-    if (ids.size() > kMaxTokens) ids.resize(kMaxTokens);
-    for (const text::TokenId id : ids) text.tokens.push_back(id.value);
+    ASSIGN_OR_RETURN(AnsweredPrompt prompt,
+                     answered_prompt(tokenizer, chat, style, task, sample.answer, kMaxTokens));
+    texts.push_back({std::move(prompt.tokens), prompt.answer});
   }
   return texts;
 }

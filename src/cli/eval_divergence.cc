@@ -6,6 +6,7 @@
 
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "cli/answered_prompt.h"
 #include "cli/progress.h"
 #include "model/load_dense.h"
 #include "text/chat_template.h"
@@ -14,14 +15,11 @@
 namespace pagoda::cli {
 namespace {
 
-constexpr std::int64_t kRows = 512;      // tokens of a step, of whole lines; a longer line has one of its own
-constexpr std::int64_t kBlock = 16;      // tokens of a KV block
-constexpr std::int64_t kLongest = 2048;  // tokens of a line; longer ones are cut
+constexpr std::int64_t kRows = 512;     // tokens of a step, of whole lines; a longer line has one of its own
+constexpr std::int64_t kBlock = 16;     // tokens of a KV block
+constexpr std::size_t kLongest = 2048;  // tokens of a line; longer ones are cut
 
-struct Line {
-  std::vector<std::int32_t> tokens;
-  std::size_t answer = 0;  // where the reference begins
-};
+using Line = AnsweredPrompt;  // the answer is the reference
 
 struct Step {
   std::size_t first_line = 0, lines = 0;
@@ -74,14 +72,8 @@ base::Result<std::vector<Line>> lines_of(const ModelSpec& spec,
       task.source = test.source;
       task.from = direction.from;
       task.to = direction.to;
-      ASSIGN_OR_RETURN(std::vector<text::TokenId> ids,
-                       chat.render(tokenizer, translate::build_messages(task, style)));
-      Line& line = lines.emplace_back();
-      line.answer = ids.size();
-      for (const text::TokenId id : tokenizer.encode(test.reference)) ids.push_back(id);
-      ids.push_back(chat.stop_ids().front());
-      if (ids.size() > kLongest) ids.resize(kLongest);
-      for (const text::TokenId id : ids) line.tokens.push_back(id.value);
+      ASSIGN_OR_RETURN(Line line, answered_prompt(tokenizer, chat, style, task, test.reference, kLongest));
+      lines.push_back(std::move(line));
     }
   return lines;
 }

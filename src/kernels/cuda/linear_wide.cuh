@@ -4,11 +4,11 @@
 //
 // A block works on 128 rows of W and all rows of x: a warp starts copies of W and of x's image
 // (wide_image.cu) some steps of k ahead, two warpgroups multiply. Quantised weights become bf16 fragments in
-// registers, while the other warpgroup's products run; bf16 weights go to the tensor cores from shared
+// registers, while the products of those before run; bf16 weights go to the tensor cores from shared
 // memory.
 //
-// Two blocks, a cluster, work on neighbouring tiles at the same k: each fetches half of x, for both. Without
-// that the way from L2 to the multiprocessors would be the limit, for every block reads all of x.
+// Two blocks, a cluster, work on neighbouring tiles at the same k: each fetches half of x, for both, so that
+// x comes from L2 half as often.
 //
 // All (pair of tiles, step of k) in a row are cut into equal shares, one a cluster ("stream-K", Osama et al.
 // 2023), so that every shape fills the device. Blocks that share a tile leave their sums in memory; when all
