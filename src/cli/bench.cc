@@ -186,10 +186,11 @@ base::Status run(const Flags& flags) {
   }
   for (const BenchTest& test : tests)
     for (const std::int32_t batch : flags.batches) {
-      if (test.prompt && batch != flags.batches.front()) continue;  // prompts are measured one at a time
+      const bool prompt = test.kind == BenchTest::Kind::kPrompt;  // measured one at a time
+      if (prompt && batch != flags.batches.front()) continue;
       BenchRow best;
       for (std::int32_t i = 0; i < flags.repetitions; ++i) {
-        BenchRow row = run_bench(*runner, test, test.prompt ? test.prompts : batch, limits);
+        BenchRow row = run_bench(*runner, test, prompt ? test.prompts : batch, limits);
         if (row.tokens_per_second > best.tokens_per_second) best = std::move(row);
       }
       print_row(flags, model, format, best);
@@ -216,10 +217,15 @@ Verb add_bench(CLI::App& app) {
           "--head-format", flags->head_format,
           "Of the embedding and head of random weights: bf16 or int8; default: int8 beside int8 and int4")
       ->check(CLI::IsMember({"bf16", "int8"}));
-  command->add_option("--tests", flags->tests, "ppN: a prompt of N tokens; tgN: N tokens generated")
+  command
+      ->add_option(
+          "--tests", flags->tests,
+          "ppN: a prompt of N tokens; tgN: N tokens generated; satN: N requests of 128 tokens in and "
+          "out at once")
       ->delimiter(',')
       ->capture_default_str();
-  command->add_option("--batches", flags->batches, "Sequences that generate together")
+  command
+      ->add_option("--batches", flags->batches, "Sequences that generate together; of satN, at most so many")
       ->delimiter(',')
       ->capture_default_str();
   command

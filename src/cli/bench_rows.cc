@@ -4,6 +4,8 @@
 #include <charconv>
 #include <chrono>
 
+#include "cli/bench_saturated.h"
+
 namespace pagoda::cli {
 namespace {
 
@@ -140,20 +142,28 @@ double time_generation(execute::Runner& runner, std::int32_t batch, std::int32_t
 }  // namespace
 
 base::Result<BenchTest> parse_bench_test(const std::string& name) {
-  BenchTest test{name, name.starts_with("pp"), 0, 1};
+  using Kind = BenchTest::Kind;
+  BenchTest test{.name = name};
+  const bool saturated = name.starts_with("sat");
+  if (name.starts_with("pp"))
+    test.kind = Kind::kPrompt;
+  else if (saturated)
+    test.kind = Kind::kSaturated;
   const char* end = name.data() + name.size();
-  bool known = test.prompt || name.starts_with("tg");
+  bool known = saturated || test.kind == Kind::kPrompt || name.starts_with("tg");
   if (known) {
-    auto parsed = std::from_chars(name.data() + 2, end, test.tokens);
-    if (test.prompt && parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == 'x')
+    std::int32_t& number = saturated ? test.requests : test.tokens;
+    auto parsed = std::from_chars(name.data() + (saturated ? 3 : 2), end, number);
+    if (test.kind == Kind::kPrompt && parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == 'x')
       parsed = std::from_chars(parsed.ptr + 1, end, test.prompts);
     known = parsed.ec == std::errc() && parsed.ptr == end;
   }
+  if (saturated) test.tokens = kBenchAnswerTokens;
   if (!known || test.tokens < 1 || test.tokens > 8192 - kBenchPromptTokens || test.prompts < 1 ||
-      test.prompts > 1024)
+      test.prompts > 1024 || (saturated && (test.requests < 1 || test.requests > 100'000)))
     return base::invalid(
         "no test is called \"{}\"; write pp512 (a prompt), pp512x8 (eight) or tg128 (generation), up to {} "
-        "tokens",
+        "tokens, or sat1536 (so many requests at once)",
         name, 8192 - kBenchPromptTokens);
   return test;
 }
@@ -164,7 +174,8 @@ execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests,
   std::int32_t longest = 0;
   for (const BenchTest& test : tests) max_batch = std::max(max_batch, test.prompts);
   for (const BenchTest& test : tests)
-    longest = std::max(longest, test.tokens + (test.prompt ? 0 : kBenchPromptTokens));
+    longest =
+        std::max(longest, test.tokens + (test.kind == BenchTest::Kind::kPrompt ? 0 : kBenchPromptTokens));
   const std::int32_t blocks_each = (longest + options.block_size - 1) / options.block_size;
   options.max_num_seqs = max_batch;
   options.max_num_batched_tokens = std::max(max_num_batched_tokens, max_batch);
@@ -184,23 +195,35 @@ BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t 
   row.test = test.name;
   row.batch = batch;
   const bool gpu = runner.ops().on_device();
-  const std::int32_t prompt = batch > 1 || gpu ? kBenchPromptTokens : 0;
   const double read_before = limits.read_bytes_per_second();
-  const double seconds = test.prompt
-                             ? time_prompts(runner, test.prompts, test.tokens)
-                             : time_generation(runner, batch, prompt, test.tokens, row.gpu_idle_fraction);
-  row.read_bytes_per_second = (read_before + limits.read_bytes_per_second()) / 2;
-  row.tokens_per_second = batch * test.tokens / seconds;
-
-  double step_tokens = batch;
-  if (test.prompt) {
-    account(runner, batch, test.tokens, 0, batch, row);
-    step_tokens = batch * test.tokens;
-  } else {
-    account(runner, batch, 1, prompt + test.tokens / 2.0, batch, row);
+  double seconds = 0;
+  double floor_tokens = batch;  // that come out of what is accounted for
+  switch (test.kind) {
+    case BenchTest::Kind::kPrompt:
+      seconds = time_prompts(runner, test.prompts, test.tokens);
+      account(runner, batch, test.tokens, 0, batch, row);
+      floor_tokens = batch * test.tokens;
+      break;
+    case BenchTest::Kind::kGenerate: {
+      const std::int32_t prompt = batch > 1 || gpu ? kBenchPromptTokens : 0;
+      seconds = time_generation(runner, batch, prompt, test.tokens, row.gpu_idle_fraction);
+      account(runner, batch, 1, prompt + test.tokens / 2.0, batch, row);
+      break;
+    }
+    case BenchTest::Kind::kSaturated: {
+      seconds = time_saturated(runner, test.requests, kBenchPromptTokens, test.tokens, batch);
+      BenchRow prompts;
+      account(runner, batch, kBenchPromptTokens, 0, batch, prompts);
+      account(runner, batch, 1, kBenchPromptTokens + test.tokens / 2.0, batch, row);
+      row.operations += prompts.operations / test.tokens;
+      break;
+    }
   }
-  row.floor_tokens_per_second = step_tokens / std::max(row.bytes / row.read_bytes_per_second,
-                                                       row.operations / limits.operations_per_second);
+  row.read_bytes_per_second = (read_before + limits.read_bytes_per_second()) / 2;
+  const double sequences = test.kind == BenchTest::Kind::kSaturated ? test.requests : batch;
+  row.tokens_per_second = sequences * test.tokens / seconds;
+  row.floor_tokens_per_second = floor_tokens / std::max(row.bytes / row.read_bytes_per_second,
+                                                        row.operations / limits.operations_per_second);
   return row;
 }
 

@@ -41,6 +41,11 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional
       "Memory of the KV cache, e.g. 4GiB; default: room for --max-num-seqs full sequences, at most a "
       "quarter of what is available, on a GPU all of it");
   command
+      .add_option("--kv-cache-dtype", flags->kv_cache_dtype,
+                  "Keys and values as bf16, fp8 or int8; the last two need a GPU and halve the KV cache")
+      ->check(CLI::IsMember({"bf16", "fp8", "int8"}))
+      ->capture_default_str();
+  command
       .add_option("--max-model-len", runner.max_model_len,
                   "Tokens of prompt and answer together; 0: the model's limit, at most 8192")
       ->capture_default_str();
@@ -82,6 +87,10 @@ base::Result<engine::LoadOptions> load_options(const EngineFlags& flags) {
   for (const WeightFormat format : {WeightFormat::kInt8, WeightFormat::kInt4, WeightFormat::kFp8})
     if (flags.quantization == kernels::weight_format_name(format))
       options.engine.runner.float_format = format;
+  using kernels::KvFormat;
+  options.engine.runner.kv_format = flags.kv_cache_dtype == "fp8"    ? KvFormat::kFp8
+                                    : flags.kv_cache_dtype == "int8" ? KvFormat::kInt8
+                                                                     : KvFormat::kBF16;
   if (!flags.kv_cache_memory.empty()) {
     ASSIGN_OR_RETURN(options.engine.runner.kv_cache_bytes, execute::parse_bytes(flags.kv_cache_memory));
     if (options.engine.runner.kv_cache_bytes == 0) return base::invalid("--kv-cache-memory is 0");

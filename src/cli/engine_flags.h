@@ -13,7 +13,8 @@ namespace pagoda::cli {
 struct EngineFlags {
   std::string model;                  // as given: directory or ORG/NAME
   std::string quantization = "none";  // "int8", "int4", "fp8": of float weights, while loading
-  std::string kv_cache_memory;        // "4GiB"; empty: decided by the memory plan
+  std::string kv_cache_dtype = "bf16";
+  std::string kv_cache_memory;  // "4GiB"; empty: decided by the memory plan
   engine::LoadOptions options;
   std::shared_ptr<HubFlags> hub;  // where a model comes from that is no directory
 };

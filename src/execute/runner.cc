@@ -11,7 +11,7 @@ namespace {
 constexpr std::int32_t kDefaultMaxModelLen = 8192;
 
 kernels::KvShape kv_shape(const model::DenseShape& shape, const RunnerOptions& options) {
-  return {shape.num_layers, shape.num_kv_heads, shape.head_dim, options.block_size};
+  return {shape.num_layers, shape.num_kv_heads, shape.head_dim, options.block_size, options.kv_format};
 }
 
 kernels::OpsLimits limits(const model::DenseShape& shape, const RunnerOptions& options) {

@@ -8,11 +8,15 @@
 
 namespace pagoda::kernels {
 
+// What keys and values are kept as. kFp8 (e4m3) and kInt8 have a scale a token and head beside them.
+enum class KvFormat { kBF16, kFp8, kInt8 };
+
 struct KvShape {
   std::int64_t num_layers = 0;
   std::int64_t num_kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t block_size = 0;  // tokens, a power of two from 8 to 512
+  KvFormat format = KvFormat::kBF16;
 };
 
 struct KvCache {

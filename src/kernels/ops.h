@@ -78,7 +78,11 @@ class Ops {
   // What may be planned with, of the memory that allocate() hands out; 0: ordinary host memory.
   virtual std::size_t memory_budget_bytes() const { return 0; }
   // kInvalidArgument if this backend cannot compute such heads or blocks.
-  virtual base::Status check_kv_shape(const KvShape&, std::int64_t /*num_heads*/) const { return {}; }
+  virtual base::Status check_kv_shape(const KvShape& shape, std::int64_t /*num_heads*/) const {
+    if (shape.format != KvFormat::kBF16)
+      return base::invalid("--kv-cache-dtype: a CPU keeps keys and values as bf16; fp8 and int8 need a GPU");
+    return {};
+  }
   virtual std::size_t kv_layer_block_bytes(const KvShape& shape) const = 0;
   virtual std::size_t scratch_bytes(const OpsLimits& limits) const = 0;
   virtual void reserve(const OpsLimits& limits) = 0;

@@ -45,6 +45,9 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
   const View gate_up = workspace.gate_up.first_rows(tokens),
              activated = workspace.activated.first_rows(tokens);
 
+  const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
+  const bool all_answer = outputs == tokens;  // decodes alone: no rows to choose
+
   // Each block adds to the residual stream `hidden` and leaves in `normed` what the next block reads.
   ops.embed(batch.tokens, weights.embedding, hidden);
   ops.rms_norm(hidden, weights.layers.front().input_norm.as<float>(), eps, normed);
@@ -53,19 +56,21 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
     attend(ops, shape, layer, static_cast<std::int64_t>(i), rope, batch, cache, normed, qkv, attended);
     ops.linear_add_norm(attended, layer.o, hidden, layer.mlp_norm.as<float>(), eps, normed);
     ops.linear_swiglu(normed, layer.gate_up, gate_up, activated);
-    if (i + 1 < weights.layers.size())
-      ops.linear_add_norm(activated, layer.down, hidden, weights.layers[i + 1].input_norm.as<float>(), eps,
-                          normed);
+    const bool is_last = i + 1 == weights.layers.size();
+    const tensor::Buffer& norm = is_last ? weights.final_norm : weights.layers[i + 1].input_norm;
+    if (!is_last || all_answer)
+      ops.linear_add_norm(activated, layer.down, hidden, norm.as<float>(), eps, normed);
     else
       ops.linear(activated, layer.down, hidden, /*accumulate=*/true);
   }
-  const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
   const View last = workspace.last.first_rows(outputs), logits = workspace.logits.first_rows(outputs);
   const View last_normed = workspace.last_normed.first_rows(outputs);
   if (outputs == 0) return logits;
-  ops.gather_rows(hidden, batch.outputs, last);
-  ops.rms_norm(last, weights.final_norm.as<float>(), eps, last_normed);
-  ops.linear(last_normed, weights.head(), logits, /*accumulate=*/false);
+  if (!all_answer) {
+    ops.gather_rows(hidden, batch.outputs, last);
+    ops.rms_norm(last, weights.final_norm.as<float>(), eps, last_normed);
+  }
+  ops.linear(all_answer ? normed : last_normed, weights.head(), logits, /*accumulate=*/false);
   return logits;
 }
 

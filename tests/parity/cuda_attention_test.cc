@@ -1,8 +1,9 @@
 // Rotary embedding, cache and attention of the CUDA backend against the reference: random steps of decodes
 // and prompts over scattered blocks, twice, so that the second reads what the first wrote; freed pages full
-// of NaN.
+// of NaN. Keys and values in every format.
 
 #include <algorithm>
+#include <tuple>
 
 #include "cuda_on_device.h"
 
@@ -16,7 +17,11 @@ struct Shape {
   std::int64_t heads, kv_heads, head_dim, block_size;
 };
 
-class CudaAttention : public CudaTest, public ::testing::WithParamInterface<Shape> {};
+class CudaAttention : public CudaTest, public ::testing::WithParamInterface<std::tuple<Shape, KvFormat>> {};
+
+double tolerance(KvFormat format) {
+  return format == KvFormat::kFp8 ? 5e-2 : format == KvFormat::kInt8 ? 2e-2 : 1.5e-2;
+}
 
 // `queries` new tokens behind `context - queries` older ones.
 struct Part {
@@ -25,24 +30,27 @@ struct Part {
 
 TEST_P(CudaAttention, EqualsTheReference) {
   if (cuda_ == nullptr) return;
-  const auto [heads, kv_heads, head_dim, block_size] = GetParam();
-  const KvShape shape{2, kv_heads, head_dim, block_size};
+  const auto [heads, kv_heads, head_dim, block_size] = std::get<0>(GetParam());
+  const KvFormat format = std::get<1>(GetParam());
+  const KvShape shape{2, kv_heads, head_dim, block_size},
+      device_shape{2, kv_heads, head_dim, block_size, format};
   constexpr std::int32_t kBlocks = 400, kLayer = 1, kMaxContext = 1600;
   cuda_->reserve({.max_tokens = 2048,
                   .max_features = heads * head_dim,
                   .num_heads = heads,
-                  .kv = shape,
+                  .kv = device_shape,
                   .max_sequences = 16,
                   .max_context = kMaxContext});
   Random random(static_cast<unsigned>(heads * 100 + block_size));
 
   const std::size_t host_bytes = reference_->kv_layer_block_bytes(shape);
-  const std::size_t device_bytes = cuda_->kv_layer_block_bytes(shape);
+  const std::size_t device_bytes = cuda_->kv_layer_block_bytes(device_shape);
   std::vector<std::byte> host_kv(2 * kBlocks * host_bytes);
-  // bf16 NaN wherever nothing has been written.
-  std::vector<std::uint16_t> device_kv(2 * kBlocks * device_bytes / 2, 0x7fc0);
+  // NaN wherever nothing has been written: of bf16, and of e4m3 and of a float scale.
+  std::vector<std::uint16_t> device_kv(2 * kBlocks * device_bytes / 2,
+                                       format == KvFormat::kBF16 ? 0x7fc0 : 0x7fff);
   const KvCache host_cache{shape, kBlocks, host_bytes, host_kv.data()};
-  const KvCache device_cache{shape, kBlocks, device_bytes,
+  const KvCache device_cache{device_shape, kBlocks, device_bytes,
                              reinterpret_cast<std::byte*>(to_device(device_kv))};
 
   std::vector<float> cos(kMaxContext * head_dim / 2), sin(cos.size()), q_norm(head_dim), k_norm(head_dim);
@@ -124,16 +132,18 @@ TEST_P(CudaAttention, EqualsTheReference) {
       const auto count = static_cast<std::ptrdiff_t>(step[s].queries * out.cols);
       EXPECT_LT(relative_error({actual.begin() + from, actual.begin() + from + count},
                                {out.values.begin() + from, out.values.begin() + from + count}),
-                1.5e-2)
+                tolerance(format))
           << "context " << step[s].context << ", queries " << step[s].queries;
       begin += step[s].queries;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttention,
-                         ::testing::Values(Shape{16, 4, 128, 16}, Shape{32, 8, 128, 16}, Shape{8, 2, 128, 64},
-                                           Shape{8, 8, 64, 16}, Shape{8, 1, 64, 32}, Shape{4, 2, 128, 16}));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, CudaAttention,
+    ::testing::Combine(::testing::Values(Shape{16, 4, 128, 16}, Shape{32, 8, 128, 16}, Shape{8, 2, 128, 64},
+                                         Shape{8, 8, 64, 16}, Shape{8, 1, 64, 32}, Shape{4, 2, 128, 16}),
+                       ::testing::Values(KvFormat::kBF16, KvFormat::kFp8, KvFormat::kInt8)));
 
 }  // namespace
 }  // namespace pagoda::kernels

@@ -114,6 +114,25 @@ TEST_F(CudaLinear, EveryFormatEqualsItsDefinition) {
     }
 }
 
+// More tiles than the device takes at once, and more k than one block of a cluster takes.
+TEST_F(CudaLinear, LargeMatrices) {
+  reserve(300, 4096);
+  Random random(11);
+  for (const auto& [out, in] : {std::pair<std::int64_t, std::int64_t>{40000, 192}, {4352, 4096}})
+    for (const Format& format : {kFormats[0], kFormats[2], kFormats[4], kFormats[7]}) {
+      const WeightSource source = source_of(format, out, in);
+      const Weight plain = reference_->pack(source), packed = cuda_->pack(source);
+      for (const std::int64_t m : {20, 50, 80, 200}) {
+        HostMatrix x = random.matrix(m, in), expected(m, out);
+        const View actual = floats(expected);
+        reference_->linear(x.view(), plain, expected.view(), false);
+        cuda_->linear(input(x), packed, actual, false);
+        EXPECT_LT(relative_error(read(actual), expected.values), 4e-3)
+            << format.name << " " << out << "x" << in << " m " << m;
+      }
+    }
+}
+
 TEST_F(CudaLinear, ActOrderReadsItsOwnInputs) {
   reserve(300, 512);
   Random random(3);

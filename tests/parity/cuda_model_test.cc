@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "checkpoint/checkpoint.h"
 #include "execute/runner.h"
@@ -218,7 +219,9 @@ TEST(CudaModel, RandomWeightsInEveryFormat) {
         difference += std::pow(actual[i] - expected[i], 2);
         size += std::pow(expected[i], 2);
       }
-      EXPECT_LT(std::sqrt(difference / size), 0.03) << format << ", sequence " << s;
+      // FP8 rounds activations too where the library multiplies, that is, with more than 16 rows.
+      const double tolerance = std::string_view(format) == "fp8" && one[0].size() > 16 ? 0.15 : 0.03;
+      EXPECT_LT(std::sqrt(difference / size), tolerance) << format << ", sequence " << s;
     }
   }
 }

@@ -2,6 +2,7 @@
 // What decode and prefill attention share: one page of 16 tokens against 16 query rows, by one warp.
 
 #include "kernels/cuda/attention_args.cuh"
+#include "kernels/cuda/kv_format.cuh"
 #include "kernels/cuda/mma.cuh"
 
 namespace pagoda::kernels::cuda {
@@ -36,7 +37,7 @@ __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) 
 
 // q: A fragments, already multiplied with scale_log2. Tokens [0, visible[r]) of the page count for row g + 8
 // r; `written` tokens of the page exist.
-template <int D, int kRows>
+template <int D, KvFormat kFormat, int kRows>
 __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 * kRows],
                                             const std::byte* keys, const std::byte* values,
                                             const int (&visible)[kRows], int written, int lane,
@@ -46,18 +47,25 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
 #pragma unroll
   for (int t = 0; t < 2; ++t)
     for (int s = 0; s < D / 32; ++s)
-      k[t][s] = *reinterpret_cast<const uint4*>(keys + ((t * (D / 32) + s) * 32 + lane) * 16);
+      k[t][s] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
   uint4 v[D / 16];
 #pragma unroll
-  for (int s = 0; s < D / 16; ++s) v[s] = *reinterpret_cast<const uint4*>(values + (s * 32 + lane) * 16);
+  for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(values, (s * 32 + lane) * 8);
+  const TokenScales k_scales = load_scales<D, kFormat>(keys, c);
+  TokenScales v_scales = load_scales<D, kFormat>(values, c);
 
-  if (written < kPageTokens)
+  if (written < kPageTokens) {
     for (int s = 0; s < D / 16; ++s) {
       v[s].x = existing(v[s].x, written - 2 * c);
       v[s].y = existing(v[s].y, written - 2 * c - 8);
       v[s].z = existing(v[s].z, written - 2 * c);
       v[s].w = existing(v[s].w, written - 2 * c - 8);
     }
+    for (int t = 0; t < 2; ++t) {
+      if (t * 8 + 2 * c >= written) v_scales.of[t].x = 0;
+      if (t * 8 + 2 * c + 1 >= written) v_scales.of[t].y = 0;
+    }
+  }
 
   float score[2][2 * kRows] = {};
 #pragma unroll
@@ -72,6 +80,7 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
     float largest = state.largest[r];
     for (int t = 0; t < 2; ++t)
       for (int e = 0; e < 2; ++e) {
+        score[t][2 * r + e] *= e == 0 ? k_scales.of[t].x : k_scales.of[t].y;
         if (t * 8 + 2 * c + e >= visible[r]) score[t][2 * r + e] = -INFINITY;
         largest = fmaxf(largest, score[t][2 * r + e]);
       }
@@ -91,8 +100,8 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
       state.out[d][2 * r] *= decay;
       state.out[d][2 * r + 1] *= decay;
     }
-    a[r] = pack_bf16(p[0][0], p[0][1]);
-    a[kRows + r] = pack_bf16(p[1][0], p[1][1]);
+    a[r] = pack_bf16(p[0][0] * v_scales.of[0].x, p[0][1] * v_scales.of[0].y);
+    a[kRows + r] = pack_bf16(p[1][0] * v_scales.of[1].x, p[1][1] * v_scales.of[1].y);
   }
 #pragma unroll
   for (int s = 0; s < D / 16; ++s) {

@@ -4,6 +4,7 @@
 #include <cuda_bf16.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/kv_layout.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -43,6 +44,25 @@ inline constexpr int kSplitPages = 16;
 inline int splits_of(std::int64_t context) {
   constexpr int kTokens = kSplitPages * kPageTokens;
   return static_cast<int>((context + kTokens - 1) / kTokens);
+}
+
+// Calls function(head_dim, format) with both as std::integral_constant.
+template <typename Function>
+void dispatch_kv(const KvView& kv, Function function) {
+  const auto with_dim = [&](auto format) {
+    if (kv.head_dim == 128)
+      function(std::integral_constant<int, 128>(), format);
+    else
+      function(std::integral_constant<int, 64>(), format);
+  };
+  switch (kv.format) {
+    case KvFormat::kBF16:
+      return with_dim(std::integral_constant<KvFormat, KvFormat::kBF16>());
+    case KvFormat::kFp8:
+      return with_dim(std::integral_constant<KvFormat, KvFormat::kFp8>());
+    case KvFormat::kInt8:
+      return with_dim(std::integral_constant<KvFormat, KvFormat::kInt8>());
+  }
 }
 
 // Defined in attention_decode.cu and attention_prefill.cu; D is 64 or 128.

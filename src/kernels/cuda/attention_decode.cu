@@ -16,7 +16,7 @@ constexpr int kWarps = 8;
 constexpr int kMaxGroup = 8;  // query heads of a KV head: rows g of the tile
 
 // The new token's q heads go to shared memory as bf16, its k and v to the cache.
-template <int D>
+template <int D, KvFormat kFormat>
 __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head, bool writes,
                         int warp, int lane, __nv_bfloat16 (*q)[D + 8]) {
   const int position = slice.context - 1;
@@ -28,20 +28,17 @@ __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int 
     load_head<D>(row + (key ? p.heads + kv_head : kv_head * p.group + head) * D, lane, x);
     rotate_and_norm<D>(p.rope, key ? p.rope.k_norm : p.rope.q_norm, position, lane, x);
     if (key) {
-      auto* keys = reinterpret_cast<__nv_bfloat16*>(
-          p.kv.page(slice.block_table, position / kPageTokens, kv_head, false));
-      for (int i = 0; i < D / 32; ++i)
-        keys[key_offset(position % kPageTokens, lane + 32 * i, D)] = __float2bfloat16(x[i]);
+      write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, false), false,
+                             position % kPageTokens, lane, x);
     } else {
       for (int i = 0; i < D / 32; ++i) q[head][lane + 32 * i] = __float2bfloat16(x[i] * p.scale_log2);
     }
   }
   if (writes && warp == kWarps - 1) {
-    auto* values =
-        reinterpret_cast<__nv_bfloat16*>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, true));
-    const float* v = row + (p.heads + p.kv.kv_heads + kv_head) * D;
-    for (int d = lane; d < D; d += 32)
-      values[value_offset(position % kPageTokens, d, D)] = __float2bfloat16(v[d]);
+    float v[D / 32];
+    load_head<D>(row + (p.heads + p.kv.kv_heads + kv_head) * D, lane, v);
+    write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, true), true,
+                           position % kPageTokens, lane, v);
   }
 }
 
@@ -68,7 +65,7 @@ __device__ float combine(int parts, Part part) {
 }
 
 // Two blocks an SM: with one, batch 256 leaves the memory idle between waves.
-template <int D>
+template <int D, KvFormat kFormat>
 __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_constant__ AttentionView p) {
   extern __shared__ unsigned char raw[];
   auto& shared = *reinterpret_cast<Shared<D>*>(raw);
@@ -82,7 +79,8 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
   for (int page = first_page; page < last; page += kWarps) {
     const std::byte* lines = p.kv.page(slice.block_table, page, kv_head, lane >= 16);
-    for (int i = lane % 16; i < kPageTokens * D * 2 / 128; i += 16) prefetch_l2(lines + i * 128);
+    for (int i = lane % 16; i < (kv_page_bytes(kFormat, D) + 127) / 128; i += 16)
+      prefetch_l2(lines + i * 128);
   }
   wait_for_previous();
   let_next_start();
@@ -91,7 +89,7 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   for (int i = threadIdx.x; i < kMaxGroup * (D + 8); i += kWarps * 32)
     (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
   __syncthreads();
-  prepare<D>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
+  prepare<D, kFormat>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
   __syncthreads();
 
   std::uint32_t q[D / 16][2];
@@ -103,8 +101,9 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   for (int page = first_page; page < last; page += kWarps) {
     const int written = slice.context - page * kPageTokens;
     const int visible[1] = {written};
-    attend_page<D, 1>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                      p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane, state);
+    attend_page<D, kFormat, 1>(q, p.kv.page(slice.block_table, page, kv_head, false),
+                               p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane,
+                               state);
   }
   if (g < p.group) {
     for (int d = 0; d < D / 8; ++d) {
@@ -164,26 +163,25 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   }
 }
 
-template <int D>
+template <int D, KvFormat kFormat>
 void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
   static const bool raised = [] {
-    CUDA_CHECK(cudaFuncSetAttribute(decode_attention<D>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+    CUDA_CHECK(cudaFuncSetAttribute(decode_attention<D, kFormat>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     sizeof(Shared<D>)));
     return true;
   }();
   (void)raised;
-  launch(decode_attention<D>, dim3(splits_of(max_context), view.kv.kv_heads, decodes), dim3(kWarps * 32),
-         sizeof(Shared<D>), view);
+  launch(decode_attention<D, kFormat>, dim3(splits_of(max_context), view.kv.kv_heads, decodes),
+         dim3(kWarps * 32), sizeof(Shared<D>), view);
 }
 
 }  // namespace
 
 void launch_decode_attention(const Launcher& launch, const AttentionView& view, int decodes,
                              int max_context) {
-  if (view.kv.head_dim == 128)
-    launch_for<128>(launch, view, decodes, max_context);
-  else
-    launch_for<64>(launch, view, decodes, max_context);
+  dispatch_kv(view.kv, [&](auto head_dim, auto format) {
+    launch_for<decltype(head_dim)::value, decltype(format)::value>(launch, view, decodes, max_context);
+  });
 }
 
 }  // namespace pagoda::kernels::cuda

@@ -11,7 +11,7 @@ namespace {
 constexpr int kWarps = 4;
 
 // One warp a (token, head): q heads in place, k and v heads to the cache.
-template <int D>
+template <int D, KvFormat kFormat>
 __global__ void rope_and_write(const __grid_constant__ AttentionView p, int first_slice) {
   wait_for_previous();
   let_next_start();
@@ -30,16 +30,12 @@ __global__ void rope_and_write(const __grid_constant__ AttentionView p, int firs
   }
   const bool value = head >= p.heads + p.kv.kv_heads;
   const int kv_head = (head - p.heads) % p.kv.kv_heads, token = position % kPageTokens;
-  auto* page =
-      reinterpret_cast<__nv_bfloat16*>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, value));
   if (!value) rotate_and_norm<D>(p.rope, p.rope.k_norm, position, lane, x);
-  for (int i = 0; i < D / 32; ++i) {
-    const int d = lane + 32 * i;
-    page[value ? value_offset(token, d, D) : key_offset(token, d, D)] = __float2bfloat16(x[i]);
-  }
+  write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, value), value, token,
+                         lane, x);
 }
 
-template <int D>
+template <int D, KvFormat kFormat>
 __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_constant__ AttentionView p,
                                                                  int first_slice) {
   wait_for_previous();
@@ -70,9 +66,9 @@ __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_co
   const int pages = (slice.context - slice.num_queries + last_query) / kPageTokens + 1;
   for (int page = 0; page < pages; ++page) {
     const int visible[2] = {positions[0] + 1 - page * kPageTokens, positions[1] + 1 - page * kPageTokens};
-    attend_page<D, 2>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                      p.kv.page(slice.block_table, page, kv_head, true), visible,
-                      slice.context - page * kPageTokens, lane, state);
+    attend_page<D, kFormat, 2>(q, p.kv.page(slice.block_table, page, kv_head, false),
+                               p.kv.page(slice.block_table, page, kv_head, true), visible,
+                               slice.context - page * kPageTokens, lane, state);
   }
   for (int r = 0; r < 2; ++r) {
     if (first_query + (g + 8 * r) / p.group >= slice.num_queries) continue;
@@ -84,20 +80,20 @@ __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_co
   }
 }
 
-template <int D>
+template <int D, KvFormat kFormat>
 void rope_for(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
               int max_queries) {
   constexpr int kRopeWarps = 8;
   const int heads = view.heads + 2 * view.kv.kv_heads;
-  launch(rope_and_write<D>, dim3((heads + kRopeWarps - 1) / kRopeWarps, max_queries, slices),
+  launch(rope_and_write<D, kFormat>, dim3((heads + kRopeWarps - 1) / kRopeWarps, max_queries, slices),
          dim3(kRopeWarps * 32), 0, view, first_slice);
 }
 
-template <int D>
+template <int D, KvFormat kFormat>
 void attention_for(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
                    int max_queries) {
   const int queries_a_block = kWarps * (16 / view.group);
-  launch(prefill_attention<D>,
+  launch(prefill_attention<D, kFormat>,
          dim3((max_queries + queries_a_block - 1) / queries_a_block, view.kv.kv_heads, slices),
          dim3(kWarps * 32), 0, view, first_slice);
 }
@@ -106,18 +102,18 @@ void attention_for(const Launcher& launch, const AttentionView& view, int first_
 
 void launch_rope_and_write(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
                            int max_queries) {
-  if (view.kv.head_dim == 128)
-    rope_for<128>(launch, view, first_slice, slices, max_queries);
-  else
-    rope_for<64>(launch, view, first_slice, slices, max_queries);
+  dispatch_kv(view.kv, [&](auto head_dim, auto format) {
+    rope_for<decltype(head_dim)::value, decltype(format)::value>(launch, view, first_slice, slices,
+                                                                 max_queries);
+  });
 }
 
 void launch_prefill_attention(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
                               int max_queries) {
-  if (view.kv.head_dim == 128)
-    attention_for<128>(launch, view, first_slice, slices, max_queries);
-  else
-    attention_for<64>(launch, view, first_slice, slices, max_queries);
+  dispatch_kv(view.kv, [&](auto head_dim, auto format) {
+    attention_for<decltype(head_dim)::value, decltype(format)::value>(launch, view, first_slice, slices,
+                                                                      max_queries);
+  });
 }
 
 }  // namespace pagoda::kernels::cuda

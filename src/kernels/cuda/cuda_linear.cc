@@ -11,9 +11,12 @@ namespace pagoda::kernels::cuda {
 namespace {
 
 // By `pagoda bench` on an H200: rows up to which linear.cuh is faster than the library, where that takes the
-// weights as they are; than linear_wide.cuh, where it does not; and than weights made bf16 for the library,
-// where there is no linear_wide.cuh.
-constexpr std::int64_t kSmallRows = 16, kSmallQuantizedRows = 64, kOwnQuantizedRows = 256;
+// weights as they are; than linear_wide.cuh, where it does not (later for small matrices); and than weights
+// made bf16 for the library, where there is no linear_wide.cuh.
+constexpr std::int64_t kSmallRows = 16, kOwnQuantizedRows = 256;
+constexpr std::int64_t small_quantized_rows(const Weight& weight) {
+  return weight.out_features >= 4096 && weight.in_features >= 4096 ? 16 : 32;
+}
 static_assert(kOwnQuantizedRows == kMaxWideRows);
 
 void launch_linear(const Launcher& launch, const Weight& weight, const LinearArgs& args) {
@@ -59,7 +62,7 @@ WeightView view_of(const Weight& weight) {
 CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
   const bool as_it_is = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 ||
                                              (weight.format == WeightFormat::kFp8 && fp8_gemm_));
-  if (x.rows <= (as_it_is ? kSmallRows : kSmallQuantizedRows)) return Path::kSmall;
+  if (x.rows <= (as_it_is ? kSmallRows : small_quantized_rows(weight))) return Path::kSmall;
   const Path own = wide_ ? Path::kWide : Path::kSmall;
   if (gemm_ == nullptr || x.data == deferred_) return own;
   return !as_it_is && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
@@ -105,8 +108,6 @@ void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
   wide.linear = args;
   wide.x = {wide_image_.data(), wide_columns(args.m),
             args.x_partials == nullptr ? nullptr : x_scales_.as<float>()};
-  wide.parts = wide_parts_.as<float>();
-  wide.arrivals = wide_arrivals_.as<int>();
   const auto* order = weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
   launch_wide_image(launch_, wide_order(weight.format), args, order, wide.x);
   launch_wide_linear(launch_, weight.format, wide);

@@ -61,8 +61,6 @@ base::Result<std::unique_ptr<CudaBackend>> make_cuda_ops(const CudaOptions& opti
 namespace cuda {
 namespace {
 
-constexpr std::size_t kMaxWideTiles = std::size_t{1} << 16;  // more than 8 M rows of a weight
-
 class CudaGraph final : public CudaBackend::Graph {
  public:
   explicit CudaGraph(cudaGraph_t graph) : graph_(graph) {
@@ -139,14 +137,14 @@ base::Status CudaOps::check_kv_shape(const KvShape& shape, std::int64_t num_head
 }
 
 std::size_t CudaOps::kv_layer_block_bytes(const KvShape& shape) const {
-  return 2 * shape.num_kv_heads * shape.block_size * shape.head_dim * sizeof(std::uint16_t);
+  return 2 * shape.num_kv_heads * (shape.block_size / kPageTokens) *
+         kv_page_bytes(shape.format, static_cast<int>(shape.head_dim));
 }
 
 std::size_t CudaOps::scratch_bytes(const OpsLimits& limits) const {
   const std::size_t splits = splits_of(limits.max_context);
-  const std::size_t wide = wide_image_bytes(limits.max_features) + wide_parts_bytes(launch_.multiprocessors) +
-                           kMaxWideTiles * sizeof(int);
-  return (wide_ ? wide : 0) + (gemm_ != nullptr ? LibraryGemm::kWorkspaceBytes + kDequantizedBytes : 0) +
+  return (wide_ ? wide_image_bytes(limits.max_features) : 0) +
+         (gemm_ != nullptr ? LibraryGemm::kWorkspaceBytes + kDequantizedBytes : 0) +
          std::max<std::size_t>(limits.max_tokens, kMaxWideRows) * sizeof(float) +
          limits.max_tokens * limits.max_features * sizeof(std::uint16_t) +
          limits.max_tokens * (limits.max_features / 16) * sizeof(float) +
@@ -160,11 +158,7 @@ void CudaOps::reserve(const OpsLimits& limits) {
     gemm_workspace_ = arena_.allocate(kTag, LibraryGemm::kWorkspaceBytes);
     dequantized_ = arena_.allocate(kTag, kDequantizedBytes);
   }
-  if (wide_) {
-    wide_image_ = arena_.allocate(kTag, wide_image_bytes(limits.max_features));
-    wide_parts_ = arena_.allocate(kTag, wide_parts_bytes(launch_.multiprocessors));
-    wide_arrivals_ = arena_.allocate(kTag, kMaxWideTiles * sizeof(int));
-  }
+  if (wide_) wide_image_ = arena_.allocate(kTag, wide_image_bytes(limits.max_features));
   x_scales_ = arena_.allocate(kTag, std::max<std::size_t>(limits.max_tokens, kMaxWideRows) * sizeof(float));
   max_x_columns_ = limits.max_features;
   ordered_x_ = arena_.allocate(kTag, limits.max_tokens * limits.max_features * sizeof(std::uint16_t));
@@ -207,6 +201,8 @@ AttentionView CudaOps::attention_view(const AttentionArgs& args, const KvCache& 
   view.out_stride = args.out.stride;
   view.kv.data = cache.block(layer, 0);
   view.kv.block_bytes = static_cast<std::int64_t>(cache.layer_block_bytes);
+  view.kv.format = cache.shape.format;
+  view.kv.page_bytes = kv_page_bytes(cache.shape.format, static_cast<int>(cache.shape.head_dim));
   view.kv.kv_heads = static_cast<int>(cache.shape.num_kv_heads);
   view.kv.head_dim = static_cast<int>(cache.shape.head_dim);
   view.kv.pages = static_cast<int>(cache.shape.block_size / kPageTokens);

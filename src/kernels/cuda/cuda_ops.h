@@ -97,7 +97,7 @@ class CudaOps final : public CudaBackend {
   cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.
   tensor::Buffer gemm_workspace_, dequantized_, ordered_x_, norm_partials_, attention_partials_,
-      attention_arrivals_, sample_parts_, x_scales_, wide_image_, wide_parts_, wide_arrivals_;
+      attention_arrivals_, sample_parts_, x_scales_, wide_image_;
   std::int64_t max_splits_ = 1, max_sample_rows_ = 0, max_x_columns_ = 0;
   // Which view holds values whose norm is deferred to the next linear operator (linear_args.cuh), and its
   // eps.

@@ -36,11 +36,20 @@ struct SharedBarrier {
   __device__ __forceinline__ void arrive() {
     asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
   }
-  // On the same barrier of another block of the cluster.
+  // On the same barrier of a block of the cluster: what the thread has written can be read there after
+  // wait_for_cluster().
   __device__ __forceinline__ void arrive_at(int rank) {
     asm volatile(
         "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(this)),
+        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(this)),
+        "r"(rank)
+        : "memory");
+  }
+  // The same by a thread that has only read: no fence.
+  __device__ __forceinline__ void arrive_at_having_read(int rank) {
+    asm volatile(
+        "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+        "mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(this)),
         "r"(rank)
         : "memory");
   }
@@ -57,6 +66,14 @@ struct SharedBarrier {
         "r"(parity)
         : "memory");
   }
+  __device__ __forceinline__ void wait_for_cluster(std::uint32_t parity) {
+    asm volatile(
+        "{\n.reg .pred done;\nagain:\nmbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], "
+        "%1;\n"
+        "@!done bra again;\n}\n" ::"r"(shared_address(this)),
+        "r"(parity)
+        : "memory");
+  }
 };
 
 // One thread copies; sizes and addresses are multiples of 16 bytes.
@@ -68,25 +85,27 @@ __device__ __forceinline__ void bulk_copy(void* shared, const void* global, int 
       "l"(global), "r"(bytes), "r"(shared_address(&barrier))
       : "memory");
 }
-// The same to both blocks of a cluster of two: to the same place, on the same barrier of each.
-__device__ __forceinline__ void bulk_copy_to_both(void* shared, const void* global, int bytes,
-                                                  SharedBarrier& barrier) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
-      "[%3], "
-      "%4;" ::"r"(shared_address(shared)),
-      "l"(global), "r"(bytes), "r"(shared_address(&barrier)), "h"(static_cast<std::uint16_t>(3))
-      : "memory");
-}
 
 __device__ __forceinline__ int rank_in_cluster() {
   std::uint32_t rank;
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return static_cast<int>(rank);
 }
+// The same place in the shared memory of another block of the cluster, and the float there.
+__device__ __forceinline__ std::uint32_t address_in_cluster(const void* shared, int rank) {
+  std::uint32_t address;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(shared)), "r"(rank));
+  return address;
+}
+__device__ __forceinline__ float load_in_cluster(std::uint32_t address) {
+  float value;
+  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
+  return value;
+}
+// All threads of the cluster meet; what they have written is not made visible by it.
 __device__ __forceinline__ void sync_cluster() {
   __syncwarp();
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
 // A box of a matrix; `map` says how large. What lies outside the matrix comes as zeros and counts.
@@ -104,16 +123,6 @@ __device__ __forceinline__ void box_copy(void* shared, const void* map, int colu
 __device__ __forceinline__ std::uint64_t operand_at(const void* shared) {
   constexpr std::uint64_t kSwizzle128 = std::uint64_t{1} << 62, kEightRows = std::uint64_t{1024 >> 4} << 32;
   return kSwizzle128 | kEightRows | std::uint64_t{1} << 16 | (shared_address(shared) & 0x3ffff) >> 4;
-}
-
-// By all four warps of a warpgroup: registers a thread from here on.
-template <int kCount>
-__device__ __forceinline__ void registers_up() {
-  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
-}
-template <int kCount>
-__device__ __forceinline__ void registers_down() {
-  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kCount));
 }
 
 __device__ __forceinline__ void products_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -134,12 +143,10 @@ struct Products;
 #define PAGODA_REGS_0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
 #define PAGODA_REGS_16 PAGODA_REGS_0 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define PAGODA_REGS_32 PAGODA_REGS_16 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
-#define PAGODA_REGS_64 PAGODA_REGS_32 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
 #define PAGODA_SUMS_8(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
 #define PAGODA_SUMS_16(i) PAGODA_SUMS_8(i), PAGODA_SUMS_8(i + 8)
 #define PAGODA_SUMS_32(i) PAGODA_SUMS_16(i), PAGODA_SUMS_16(i + 16)
 #define PAGODA_SUMS_64(i) PAGODA_SUMS_32(i), PAGODA_SUMS_32(i + 32)
-#define PAGODA_SUMS_128(i) PAGODA_SUMS_64(i), PAGODA_SUMS_64(i + 64)
 #define PAGODA_PRODUCTS(N, REGS, SUMS, A0, A1, A2, A3, B)                                                     \
   template <>                                                                                                 \
   struct Products<N> {                                                                                        \
@@ -162,7 +169,6 @@ struct Products;
 PAGODA_PRODUCTS(32, PAGODA_REGS_0, PAGODA_SUMS_16, 16, 17, 18, 19, 20)
 PAGODA_PRODUCTS(64, PAGODA_REGS_16, PAGODA_SUMS_32, 32, 33, 34, 35, 36)
 PAGODA_PRODUCTS(128, PAGODA_REGS_32, PAGODA_SUMS_64, 64, 65, 66, 67, 68)
-PAGODA_PRODUCTS(256, PAGODA_REGS_64, PAGODA_SUMS_128, 128, 129, 130, 131, 132)
 // clang-format on
 
 #endif  // PAGODA_HAS_WGMMA

@@ -5,24 +5,37 @@
 //
 // A block has 8 warps that share the same MT * 16 rows of W and cut k between them: chunk i (64 bytes a row)
 // belongs to warp i % 8. A lane reads 16 bytes of a row at a time; which k those are is the format's choice,
-// and x is read in the same order, so nothing is shuffled. Sums of the warps meet in shared memory. The order
-// of additions of an element depends on the format and on k alone: a row's result is the same in any batch.
+// and x is read in the same order, so nothing is shuffled. For few rows a lane's pieces of x come through
+// shared memory that is its own, as many chunks ahead as W is: x is short, but the way to L2 is nearly as
+// long as W's to memory. With more rows that copy would cost more than it hides. Sums of the warps meet in
+// shared memory. The order of additions of an element depends on the format and on k alone: a row's result is
+// the same in any batch.
 //
 // Floor: the bytes of W at read bandwidth. x (m rows, through L2) is read once for each block.
 
+#include "kernels/cuda/finish.cuh"
 #include "kernels/cuda/linear_format.cuh"
 
 namespace pagoda::kernels::cuda {
 
 inline constexpr int kLinearWarps = 8;
 
-// Bytes of shared memory: the sums of four warps (or of all eight, when they are small), and a scale a row of
-// x.
+// The sums of four warps lie in shared memory at a time, or of all eight, when they are small.
 template <int MT, int NT>
 inline constexpr int kLinearSlots = MT* NT <= 4 ? kLinearWarps : kLinearWarps / 2;
-template <int MT, int NT>
-inline constexpr std::size_t kLinearSharedBytes = (kLinearSlots<MT, NT> * MT * 16 * NT * 8 + NT * 8) *
-                                                  sizeof(float);
+
+template <typename Format, int MT, int NT, bool kXAhead>
+struct LinearPlan {
+  // Chunks of W under way a warp; with more rows a warp has more of them by itself.
+  static constexpr int kDepth = MT * NT <= 2 ? Format::kDepth : MT * NT <= 8 ? (Format::kDepth + 1) / 2 : 1;
+  static constexpr int kBlocks = MT * NT == 1 ? 3 : MT * NT == 2 ? 2 : 1;  // an SM
+  // Shared memory: the pieces of x, the sums, a scale a row of x.
+  static constexpr int kXLanes = 4 * Format::kRowsAhead;           // those that have a row of x
+  static constexpr int kXChunk = Format::kXPieces * NT * kXLanes;  // of 16 bytes, a warp
+  static constexpr std::size_t kXBytes = kXAhead ? kLinearWarps * kDepth * kXChunk * 16 : 0;
+  static constexpr std::size_t kSharedBytes =
+      kXBytes + (kLinearSlots<MT, NT> * MT * 16 * NT * 8 + NT * 8) * sizeof(float);
+};
 
 template <int MT, int NT>
 __device__ __forceinline__ void write_sums(float (&sum)[MT][NT][4], float* slot, int lane) {
@@ -61,19 +74,14 @@ __device__ __forceinline__ void row_scales(const LinearArgs& p, float* scales, i
   }
 }
 
-// Sixteen neighbouring threads hold the 16 rows of a tile for one row of x.
-__device__ __forceinline__ float sum_of_16(float value) {
-  for (int offset = 8; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
-  return value;
-}
-
 // The elements of a block that a thread finishes, and what it needs for that beside the sums: fetched while
 // they are not there yet.
 template <int MT, int NT>
 struct Finish {
   static constexpr int kRows = MT * 16, kArea = kRows * NT * 8, kThreads = kLinearWarps * 32;
   static constexpr int kTurns = (kArea + kThreads - 1) / kThreads;
-  float previous[kTurns], norm[kTurns], scale[kTurns];
+  ElementInputs inputs[kTurns];
+  float scale[kTurns];
 
   // Every thread of a warp takes part in every turn: there are shuffles.
   template <typename Element>
@@ -90,9 +98,7 @@ struct Finish {
 
   __device__ __forceinline__ void fetch(const LinearArgs& p, int first_tile) {
     for_each(p, first_tile, [&](int turn, int, int n, int, int n_out, bool valid) {
-      const bool adds = valid && (p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm);
-      previous[turn] = adds ? p.out[static_cast<std::int64_t>(n) * p.out_stride + n_out] : 0.0f;
-      norm[turn] = adds && p.epilogue == Epilogue::kAddNorm ? p.norm[n_out] : 1.0f;
+      inputs[turn].fetch(p, n, n_out, valid);
       scale[turn] = valid ? p.weight.row_scale(n_out) : 1.0f;
     });
   }
@@ -108,34 +114,20 @@ struct Finish {
       } else {
         for (int s = 0; s < kLinearSlots<MT, NT>; ++s) y += slots[s * kArea + i];
       }
-      y *= scales[n] * scale[turn];
-      const int r = i % 16;
-      if (p.epilogue == Epilogue::kSwiglu) {
-        // Gate rows are the first 8 of a tile; their up rows come from 8 lanes further.
-        const float up = __shfl_down_sync(0xffffffffu, y, 8);
-        if (valid && r < 8)
-          p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y / (1.0f + __expf(-y)) * up);
-        return;
-      }
-      y += previous[turn];
-      if (valid) p.out[static_cast<std::int64_t>(n) * p.out_stride + n_out] = y;
-      if (p.epilogue != Epilogue::kAddNorm) return;
-      if (valid) p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y * norm[turn]);
-      const float squares = sum_of_16(valid ? y * y : 0.0f);
-      if (valid && r == 0) p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + tile] = squares;
+      finish_element(p, n, tile, i % 16, n_out, valid, y * (scales[n] * scale[turn]), inputs[turn]);
     });
   }
 };
 
-template <typename Format, int MT, int NT>
-__global__ __launch_bounds__(kLinearWarps * 32,
-                             MT* NT == 1    ? 3
-                             : MT * NT == 2 ? 2
-                                            : 1) void linear_kernel(const __grid_constant__ LinearArgs p) {
-  // Chunks of W in flight a warp; with more rows a warp has more of them by itself.
-  constexpr int kDepth = MT * NT <= 2 ? Format::kDepth : MT * NT <= 8 ? (Format::kDepth + 1) / 2 : 1;
-  extern __shared__ float shared[];
-  float* scales = shared + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
+template <typename Format, int MT, int NT, bool kXAhead>
+__global__ __launch_bounds__(
+    kLinearWarps * 32,
+    LinearPlan<Format, MT, NT, kXAhead>::kBlocks) void linear_kernel(const __grid_constant__ LinearArgs p) {
+  using Plan = LinearPlan<Format, MT, NT, kXAhead>;
+  constexpr int kDepth = Plan::kDepth;
+  extern __shared__ __align__(16) std::byte shared[];
+  auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes);
+  float* scales = slots + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int first_tile = blockIdx.x * MT;
   const int chunks = (p.weight.in_features + Format::kChunk - 1) / Format::kChunk;
@@ -150,59 +142,86 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   wait_for_previous();
   let_next_start();
 
-  row_scales<NT>(p, scales, warp, lane);  // first, so that its way through L2 is hidden behind that of x
-  Finish<MT, NT> finish;
-  finish.fetch(p, first_tile);
-  float sum[MT][NT][4] = {};
   const __nv_bfloat16* x[NT];
   for (int j = 0; j < NT; ++j)
     x[j] = p.x + min(j * 8 + g, p.m - 1) * p.x_stride + c * Format::kXLane;  // surplus columns are not stored
+  const auto x_at = [&](int chunk, int piece, int j) {
+    return x[j] + chunk * Format::kChunk + piece * Format::kXStep;
+  };
+  uint4* const ring = reinterpret_cast<uint4*>(shared) + warp * kDepth * Plan::kXChunk + lane % Plan::kXLanes;
+  const auto x_copy = [&](int d, int piece, int j) {
+    return ring + d * Plan::kXChunk + (piece * NT + j) * Plan::kXLanes;
+  };
+  const auto fetch_x = [&](int chunk, int d) {
+    if constexpr (kXAhead) {
+      // What stands for a column that is no row of x does not matter: its sums are not stored.
+      for (int j = 0; j < NT; ++j)
+        if (chunk < chunks && j * 8 + g < p.m)
+          for (int piece = 0; piece < Format::kXPieces; ++piece)
+            copy_16_async(x_copy(d, piece, j), x_at(chunk, piece, j));
+      copies_close();
+    }
+  };
+  for (int d = 0; d < kDepth; ++d) fetch_x(warp + d * kLinearWarps, d);
+  row_scales<NT>(p, scales, warp, lane);
+  Finish<MT, NT> finish;
+  finish.fetch(p, first_tile);
+
+  float sum[MT][NT][4] = {};
   for (int base = warp; base < chunks; base += kDepth * kLinearWarps) {
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
       const int chunk = base + d * kLinearWarps;
-      if (chunk < chunks) {
-        Format::template multiply<MT, NT>(raw[d], x, chunk * Format::kChunk, sum);
-        const int next = chunk + kDepth * kLinearWarps;
-        if (next < chunks)
-          for (int i = 0; i < MT; ++i) raw[d][i] = Format::load(p.weight, first_tile + i, next, lane);
-      }
+      if (chunk >= chunks) break;
+      if constexpr (kXAhead) copies_wait<kDepth - 1>();
+      Format::template multiply<MT, NT>(
+          raw[d],
+          [&](int piece, int j) {
+            if constexpr (kXAhead) return *x_copy(d, piece, j);
+            return load_16(x_at(chunk, piece, j));
+          },
+          sum);
+      const int next = chunk + kDepth * kLinearWarps;
+      if (next < chunks)
+        for (int i = 0; i < MT; ++i) raw[d][i] = Format::load(p.weight, first_tile + i, next, lane);
+      fetch_x(next, d);
     }
   }
 
   constexpr int kArea = MT * 16 * NT * 8;
   if constexpr (kLinearSlots<MT, NT> == kLinearWarps) {
-    write_sums<MT, NT>(sum, shared + warp * kArea, lane);
+    write_sums<MT, NT>(sum, slots + warp * kArea, lane);
   } else {
-    if (warp >= kLinearWarps / 2) write_sums<MT, NT>(sum, shared + (warp - kLinearWarps / 2) * kArea, lane);
+    if (warp >= kLinearWarps / 2) write_sums<MT, NT>(sum, slots + (warp - kLinearWarps / 2) * kArea, lane);
     __syncthreads();
     if (warp < kLinearWarps / 2) {
-      add_sums<MT, NT>(sum, shared + warp * kArea, lane);
-      write_sums<MT, NT>(sum, shared + warp * kArea, lane);
+      add_sums<MT, NT>(sum, slots + warp * kArea, lane);
+      write_sums<MT, NT>(sum, slots + warp * kArea, lane);
     }
   }
   __syncthreads();
-  finish.run(p, shared, scales, first_tile);
+  finish.run(p, slots, scales, first_tile);
 }
 
-template <typename Format, int MT, int NT>
+template <typename Format, int MT, int NT, bool kXAhead = false>
 void launch_shape(const Launcher& launch, const LinearArgs& args) {
-  constexpr std::size_t bytes = kLinearSharedBytes<MT, NT>;
+  constexpr std::size_t bytes = LinearPlan<Format, MT, NT, kXAhead>::kSharedBytes;
   static const bool raised = [] {
     if (bytes > 48 * 1024)
-      CUDA_CHECK(cudaFuncSetAttribute(linear_kernel<Format, MT, NT>,
+      CUDA_CHECK(cudaFuncSetAttribute(linear_kernel<Format, MT, NT, kXAhead>,
                                       cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
     return true;
   }();
   (void)raised;
-  launch(linear_kernel<Format, MT, NT>, dim3((args.weight.tiles + MT - 1) / MT), dim3(kLinearWarps * 32),
-         bytes, args);
+  launch(linear_kernel<Format, MT, NT, kXAhead>, dim3((args.weight.tiles + MT - 1) / MT),
+         dim3(kLinearWarps * 32), bytes, args);
 }
 
 // Tiles a block: taller blocks read x less often, but only where enough blocks are left to fill the device.
 template <typename Format>
 void launch_linear_shapes(const Launcher& launch, const LinearArgs& args) {
   constexpr int kFewTiles = 300;  // about two blocks an SM of the largest devices
+  if (args.m <= Format::kRowsAhead) return launch_shape<Format, 1, 1, true>(launch, args);
   if (args.m <= 8) return launch_shape<Format, 1, 1>(launch, args);
   if (args.m <= 16) return launch_shape<Format, 1, 2>(launch, args);
   if (args.m <= 32) {

@@ -55,14 +55,18 @@ struct Tiled {
   }
 };
 
+// Of x a lane multiplies kXPieces pieces of 8 elements a chunk, for each of NT rows: multiply() asks for them
+// as x(piece, j). In memory they lie kXStep elements apart, and from one lane of a quad to the next kXLane.
+
 struct Bf16Format : RowMajor<2> {
-  static constexpr int kXLane = 8;  // elements of x from one lane of a quad to the next
+  static constexpr int kXLane = 8, kXPieces = 1, kXStep = 0;
   static constexpr int kDepth = 4;  // chunks a warp has under way
-  template <int MT, int NT>
-  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], const __nv_bfloat16* const (&x)[NT],
-                                                  int k, float (&sum)[MT][NT][4]) {
+  static constexpr int kRowsAhead =
+      8;  // rows of x up to which x is fetched ahead too, as measured on an H200
+  template <int MT, int NT, typename X>
+  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     uint4 b[NT];
-    for (int j = 0; j < NT; ++j) b[j] = load_16(x[j] + k);
+    for (int j = 0; j < NT; ++j) b[j] = x(0, j);
 #pragma unroll
     for (int i = 0; i < MT; ++i) {
       const std::uint32_t first[4] = {raw[i].low.x, raw[i].high.x, raw[i].low.y, raw[i].high.y};
@@ -109,13 +113,12 @@ __device__ __forceinline__ void fragment_of_bytes(const TileRaw& raw, int i, std
   Decode::words(word(raw.high, i), a[1], a[3]);
 }
 
-template <typename Decode, int MT, int NT>
-__device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], const __nv_bfloat16* const (&x)[NT],
-                                               int k, float (&sum)[MT][NT][4]) {
+template <typename Decode, int MT, int NT, typename X>
+__device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     uint4 b[NT];
-    for (int j = 0; j < NT; ++j) b[j] = load_16(x[j] + k + half * 8);
+    for (int j = 0; j < NT; ++j) b[j] = x(half, j);
 #pragma unroll
     for (int i = 0; i < MT; ++i) {
       std::uint32_t first[4], second[4];
@@ -130,24 +133,23 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], const _
 }
 
 struct Fp8Format : RowMajor<1> {
-  static constexpr int kXLane = 16, kDepth = 4;
-  template <int MT, int NT>
-  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], const __nv_bfloat16* const (&x)[NT],
-                                                  int k, float (&sum)[MT][NT][4]) {
-    multiply_bytes<DecodeE4m3, MT, NT>(raw, x, k, sum);
+  static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8, kDepth = 4, kRowsAhead = 4;
+  template <int MT, int NT, typename X>
+  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
+    multiply_bytes<DecodeE4m3, MT, NT>(raw, x, sum);
   }
 };
 
 struct Int8Format : Tiled<kInt8Chunk> {
-  static constexpr int kItemBytes = kTileChunkBytes, kXLane = 16, kDepth = 4;
+  static constexpr int kItemBytes = kTileChunkBytes, kXLane = 16, kXPieces = 2, kXStep = 8, kDepth = 4,
+                       kRowsAhead = 4;
   using Raw = TileRaw;
   static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
     return load_tile(w, tile, chunk, lane);
   }
-  template <int MT, int NT>
-  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], const __nv_bfloat16* const (&x)[NT],
-                                                  int k, float (&sum)[MT][NT][4]) {
-    multiply_bytes<DecodeInt8, MT, NT>(raw, x, k, sum);
+  template <int MT, int NT, typename X>
+  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
+    multiply_bytes<DecodeInt8, MT, NT>(raw, x, sum);
   }
 };
 
@@ -156,7 +158,7 @@ struct Int8Format : Tiled<kInt8Chunk> {
 template <int kGroupWords, bool kZeros>
 struct Int4Format : Tiled<kInt4Chunk> {
   using Base = Tiled<kInt4Chunk>;
-  static constexpr int kXLane = 8, kDepth = 2;
+  static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32, kDepth = 2, kRowsAhead = 4;
   static constexpr int kGroups = 4 / kGroupWords, kScaleBytes = kGroups * 32;  // of a chunk
   // In shared memory: the chunk, its scales, its zero points.
   static constexpr int kItemBytes = kTileChunkBytes + kScaleBytes * (kZeros ? 2 : 1);
@@ -209,9 +211,8 @@ struct Int4Format : Tiled<kInt4Chunk> {
   static __device__ __forceinline__ std::uint32_t pair(std::uint32_t w, int j) {
     return ((w >> (4 * j)) & 0x000f000fu) | 0x43004300u;
   }
-  template <int MT, int NT>
-  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], const __nv_bfloat16* const (&x)[NT],
-                                                  int k, float (&sum)[MT][NT][4]) {
+  template <int MT, int NT, typename X>
+  static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     constexpr std::uint32_t kOnes[4] = {0x3f803f80u, 0x3f803f80u, 0x3f803f80u, 0x3f803f80u};
 #pragma unroll
     for (int group = 0; group < kGroups; ++group) {
@@ -220,7 +221,7 @@ struct Int4Format : Tiled<kInt4Chunk> {
       for (int i = group * kGroupWords; i < (group + 1) * kGroupWords; ++i) {
         uint4 b[NT];
         for (int j = 0; j < NT; ++j) {
-          b[j] = load_16(x[j] + k + i * 32);
+          b[j] = x(i, j);
           mma_bf16(x_sum[j], kOnes, b[j].x, b[j].y);
           mma_bf16(x_sum[j], kOnes, b[j].z, b[j].w);
         }

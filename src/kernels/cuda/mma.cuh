@@ -46,6 +46,20 @@ __device__ __forceinline__ uint4 load_stream(const void* address) {
   return value;
 }
 
+// 16 bytes to shared memory while the thread goes on. Copies are closed in batches; copies_wait<n>() waits
+// until of the thread's own batches all but the last n have come.
+__device__ __forceinline__ void copy_16_async(void* shared, const void* global) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(
+                   static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+}
+__device__ __forceinline__ void copies_close() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kPending>
+__device__ __forceinline__ void copies_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
 __device__ __forceinline__ void prefetch_l2(const void* address) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 }

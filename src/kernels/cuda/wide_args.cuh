@@ -12,27 +12,30 @@ inline constexpr int kWideTileRows = 128;  // rows of W a block works on
 // In which order k lies in x's image (linear_format.cuh): as it is, or as the lanes find it in W.
 enum class XOrder : int { kNatural, kHalves, kBytes };
 
-// x for the tensor cores of sm_90: [k / 64][columns][64], pieces of 16 bytes swizzled as hopper.cuh has them.
+// x for the tensor cores of sm_90: [rows of x / columns][k / 64][columns][64], k in whole 128, pieces of 16
+// bytes swizzled as hopper.cuh has them.
 struct XImage {
   std::byte* data = nullptr;
-  int columns = 0;          // rows of x, rounded up to what a launch computes
+  int columns = 0;          // rows of x that a block computes: 32, 64 or 128
   float* scales = nullptr;  // [m]: of the deferred norm, or null
 };
 
 struct WideArgs {
   LinearArgs linear;  // x and x_partials are not read
   XImage x;
-  float* parts = nullptr;               // kWideParts * kWideTileRows * columns
-  int* arrivals = nullptr;              // one a tile of 128 rows, zero between launches
-  int steps = 0;                        // of k, for a tile
+  int steps = 0;                        // of k
+  int splits = 1;                       // blocks that cut them between them
+  int groups = 1;                       // of x.columns rows of x
+  int items = 0;                        // tiles of kWideTileRows times groups
   alignas(64) std::byte map[128] = {};  // CUtensorMap of W if it is row-major
 };
 
-// How many columns a launch for m rows computes: 32, 64, 128 or 256.
 int wide_columns(int m);
-// Bytes of x's image, and of the parts of sums of blocks that share tiles.
+// Of a row of x in the image: whole steps of k, of any format.
+__host__ __device__ constexpr std::int64_t image_features(std::int64_t in_features) {
+  return (in_features + 127) / 128 * 128;
+}
 std::size_t wide_image_bytes(std::int64_t max_features);
-std::size_t wide_parts_bytes(int multiprocessors);
 
 XOrder wide_order(WeightFormat format);
 

@@ -34,7 +34,7 @@ __global__ __launch_bounds__(kThreads) void make_image(const LinearArgs p, const
     total = warp_sum(total);
     if (threadIdx.x == 0) image.scales[n] = rsqrtf(total / static_cast<float>(in) + p.eps);
   }
-  const int pieces = (in + 127) / 128 * 16;  // whole steps of k, of any format
+  const int pieces = static_cast<int>(image_features(in)) / 8;
   for (int i = threadIdx.x; i < pieces; i += kThreads) {
     const int piece = i % 8, first = i / 8 * 64;
     std::uint32_t pairs[4];
@@ -50,22 +50,19 @@ __global__ __launch_bounds__(kThreads) void make_image(const LinearArgs p, const
         pairs[pair] = reinterpret_cast<const std::uint32_t&>(both);
       }
     }
-    std::byte* row = image.data + (static_cast<std::int64_t>(i / 8) * image.columns + n) * 128;
-    *reinterpret_cast<uint4*>(row + (piece ^ n % 8) * 16) =
+    const int step = n / image.columns * (pieces / 8) + i / 8, column = n % image.columns;
+    std::byte* row = image.data + (static_cast<std::int64_t>(step) * image.columns + column) * 128;
+    *reinterpret_cast<uint4*>(row + (piece ^ column % 8) * 16) =
         make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
   }
 }
 
 }  // namespace
 
-int wide_columns(int m) { return m <= 32 ? 32 : m <= 64 ? 64 : m <= 128 ? 128 : 256; }
+int wide_columns(int m) { return m <= 32 ? 32 : m <= 64 ? 64 : 128; }
 
 std::size_t wide_image_bytes(std::int64_t max_features) {
-  return static_cast<std::size_t>((max_features + 127) / 128 * 128) * kMaxWideRows * sizeof(__nv_bfloat16);
-}
-
-std::size_t wide_parts_bytes(int multiprocessors) {
-  return std::size_t{2} * multiprocessors * kWideTileRows * kMaxWideRows * sizeof(float);
+  return static_cast<std::size_t>(image_features(max_features)) * kMaxWideRows * sizeof(__nv_bfloat16);
 }
 
 XOrder wide_order(WeightFormat format) {
