@@ -115,45 +115,41 @@ void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
 
 void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
   const tensor::View input = ordered(x, weight);
+  const auto multiply = [&](const LibraryGemm::Product& product, const LibraryGemm::Operands& operands) {
+    gemm_->multiply(product, operands, gemm_workspace_.data(), launch_.stream);
+  };
   LibraryGemm::Product product;
   product.m = x.rows;
+  product.n = weight.out_features;
   product.k = x.cols;
   product.x_stride = input.stride;
   product.w_stride = x.cols;
   product.out_stride = out.stride;
   product.out_bf16 = out.dtype == tensor::DType::kBF16;
   product.accumulate = accumulate;
-  if (weight.format == WeightFormat::kBF16) {
-    product.n = weight.out_features;
-    gemm_->multiply(product, {.x = input.data, .w = weight.data.data(), .out = out.data},
-                    gemm_workspace_.data(), launch_.stream);
-    return;
-  }
+  if (weight.format == WeightFormat::kBF16)
+    return multiply(product, {.x = input.data, .w = weight.data.data(), .out = out.data});
+
   LibraryGemm::Product in_fp8 = product;
   in_fp8.fp8 = true;
-  in_fp8.n = weight.out_features;
   in_fp8.x_stride = x.cols;
   if (weight.format == WeightFormat::kFp8 && fp8_gemm_ && gemm_->can_multiply(in_fp8)) {
     launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
                          static_cast<int>(x.cols), ordered_x_.data(), x_scales_.as<float>());
-    gemm_->multiply(in_fp8,
-                    {.x = ordered_x_.data(),
-                     .w = weight.data.data(),
-                     .x_scales = x_scales_.as<float>(),
-                     .w_scales = weight.scales.as<float>(),
-                     .out = out.data},
-                    gemm_workspace_.data(), launch_.stream);
-    return;
+    return multiply(in_fp8, {.x = ordered_x_.data(),
+                             .w = weight.data.data(),
+                             .x_scales = x_scales_.as<float>(),
+                             .w_scales = weight.scales.as<float>(),
+                             .out = out.data});
   }
+  // Weights made bf16, a part at a time.
   const std::int64_t part =
       static_cast<std::int64_t>(kDequantizedBytes / sizeof(std::uint16_t)) / x.cols / 16 * 16;
   for (std::int64_t first = 0; first < weight.out_features; first += part) {
     product.n = std::min(part, weight.out_features - first);
     launch_dequantize(launch_, weight.format, view_of(weight), static_cast<int>(first),
                       static_cast<int>(product.n), dequantized_.as<__nv_bfloat16>());
-    gemm_->multiply(product,
-                    {.x = input.data, .w = dequantized_.data(), .out = out.columns(first, product.n).data},
-                    gemm_workspace_.data(), launch_.stream);
+    multiply(product, {.x = input.data, .w = dequantized_.data(), .out = out.columns(first, product.n).data});
   }
 }
 
