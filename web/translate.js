@@ -85,6 +85,7 @@ export class TranslateView extends EventTarget {
     if (!this.text.trim()) return this.#empty();
     if (!this.#connection.isOpen) {
       this.#owed = true;
+      this.result = ''; // what is shown belongs to an older text
       return this.#draw();
     }
     this.#owed = false;
@@ -248,7 +249,7 @@ export class TranslateView extends EventTarget {
     this.#target.lang = this.#bar.to;
     this.#target.dataset.placeholder = t(this.#owed ? 'waiting_for_server' : 'target_placeholder');
     this.#target.classList.toggle('busy', busy);
-    if (!busy && !this.#owed) this.#target.classList.remove('stale');
+    if (!busy) this.#target.classList.toggle('stale', this.#owed && this.#shown !== '');
     this.#target.setAttribute('aria-busy', String(busy));
     byId('stop').hidden = !busy;
     byId('run').hidden = setting('live');

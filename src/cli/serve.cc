@@ -179,7 +179,9 @@ Verb add_serve(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--idle-timeout", flags->idle_timeout,
-                   "Seconds until a silent connection is closed, and for a whole request to arrive")
+                   "Seconds until a silent connection is closed, for a whole request to arrive, and for a "
+                   "client to take its "
+                   "answer")
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   command

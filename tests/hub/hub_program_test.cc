@@ -27,6 +27,7 @@ class ProgramTest : public HubTest {
   Child start(std::vector<std::string> arguments) {
     const std::string number = std::to_string(++children_);
     const Child child{0, scratch.path() + "/out" + number, scratch.path() + "/err" + number};
+    hub.publish();
     const pid_t pid = ::fork();
     if (pid != 0) return {pid, child.out, child.err};
     ::dup2(::open(child.out.c_str(), O_WRONLY | O_CREAT, 0644), 1);
@@ -148,6 +149,7 @@ TEST_F(ProgramTest, ATerminalShowsOneLine) {
   hub.add_model(6 << 20);
   hub.chunk_delay_ms = 2;
   int terminal = -1;
+  hub.publish();
   const pid_t pid = ::forkpty(&terminal, nullptr, nullptr, nullptr);
   if (pid == 0) execute(pull_arguments());
   std::string shown;

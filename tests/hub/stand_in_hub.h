@@ -88,6 +88,9 @@ class StandInHub {
   StandInHub()
       : cdn_([this](const auto& request, auto& socket) { return answer_cdn(request, socket); }),
         hub_([this](const auto& request, auto& socket) { return answer_hub(request, socket); }) {}
+  // What the test has set is what the servers' threads see: where another process asks, nothing else orders
+  // them. Each request takes the same lock first.
+  void publish() { const std::lock_guard lock(mutex_); }
 
   std::string url() const { return hub_.url(); }
   std::string repository = "tencent/HY-test";

@@ -85,6 +85,7 @@ TEST_F(BenchServeTest, LinesOfAFileUnderATemplate) {
                               " --file lines.txt --template 'Say {text}' --num-prompts 3 --output-len 2 "
                               "--max-concurrency 1 --request-rate 100 --goodput ttft:1000 e2el:1000");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
+  server.stop();
   EXPECT_THAT(prompts, ::testing::ElementsAre("Say a", "Say b", "Say a"));
   EXPECT_THAT(outcome.out, StartsWith("============ Serving Benchmark Result ============\n"));
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("Successful requests:                     3 "),
@@ -107,6 +108,7 @@ TEST_F(BenchServeTest, AsksForTheModelAndWarmsUp) {
   });
   const Outcome outcome = run("--endpoint chat --url " + server.url() + " --file lines.txt --warmups 4");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
+  server.stop();
   EXPECT_EQ(model, "nano");
   EXPECT_EQ(server.requests(), 6);
   EXPECT_THAT(outcome.err, HasSubstr("named no token counts"));

@@ -85,9 +85,12 @@ class StandInServer {
     boost::asio::co_spawn(io_, accept(), boost::asio::detached);
     thread_ = std::thread([this] { io_.run(); });
   }
-  ~StandInServer() {
+  ~StandInServer() { stop(); }
+
+  // Then what handlers wrote may be read: where another process asks, nothing else orders the threads.
+  void stop() {
     io_.stop();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
 
   std::uint16_t port() const { return acceptor_.local_endpoint().port(); }

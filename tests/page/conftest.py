@@ -180,6 +180,7 @@ def shoot(request):
             os.makedirs(folder, exist_ok=True)
             driver.save_screenshot(os.path.join(folder, name + ".png"))
 
+    save.on = bool(folder)
     return save
 
 

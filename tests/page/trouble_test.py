@@ -7,7 +7,7 @@ import pytest
 from selenium.common.exceptions import ElementNotInteractableException
 from selenium.webdriver.common.keys import Keys
 
-from on_page import Page
+from on_page import PHONE, Page
 
 
 @pytest.fixture
@@ -94,6 +94,24 @@ def test_server_down_is_said_and_the_page_comes_back(fresh, troubled):
     )
     assert not page.one("#banner").is_displayed()
     assert page.result().endswith("ASKED WHILE IT WAS AWAY")
+
+
+def test_what_belongs_to_an_older_text_is_pale_while_the_server_is_down(fresh, troubled):
+    server = troubled()
+    page = Page(fresh, server.url).open().ready()
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    page.paste("good morning")
+    shown = page.result()
+    assert page.style("#target", "opacity") == "1"
+    server.stop()
+    page.until(lambda: page.one("#banner").is_displayed(), "the banner")
+    page.paste("good evening")
+    page.until(lambda: float(page.style("#target", "opacity")) < 0.5, "the older text to be pale")
+    assert page.target.text == shown and not page.one("#copy").is_enabled()
+    assert page.one("#server").size["height"] < 30  # one line on a phone too
+    server.start()
+    page.until(lambda: page.target.text.endswith("GOOD EVENING"), "the translation", seconds=30)
+    page.until(lambda: page.style("#target", "opacity") == "1", "it to be there")
 
 
 def test_try_now_does_not_wait(fresh, troubled):

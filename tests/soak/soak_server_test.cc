@@ -40,7 +40,10 @@ int soak_requests() {
 }
 
 std::vector<std::string> arguments() {
-  return {"--model", PAGODA_SOURCE_DIR "/models/nano", "--api-key", kKey, "--max-body-size", "64KiB"};
+  return {"--model",         PAGODA_SOURCE_DIR "/models/nano",
+          "--api-key",       kKey,
+          "--max-body-size", "64KiB",
+          "--drain-timeout", "300"};  // a busy machine, a sanitizer
 }
 
 bool eventually(const std::function<bool()>& condition) {
@@ -121,6 +124,8 @@ TEST_F(Soak, NothingIsLostAndNothingLeaks) {
   EXPECT_EQ(over, counted.value("pagoda:request_generation_tokens_count"));
   EXPECT_EQ(counted.value("pagoda:request_generation_tokens_sum"),
             counted.value("pagoda:generation_tokens_total"));
+  EXPECT_GE(over, account.generations());  // and those of the WebSockets, and of those who left
+  EXPECT_GE(counted.value("pagoda:generation_tokens_total"), account.tokens());
   EXPECT_EQ(counted.value("pagoda:request_prompt_tokens_sum"), counted.value("pagoda:prompt_tokens_total"));
   EXPECT_EQ(counted.value("pagoda:request_success_total", {"finished_reason=\"error\""}), 0);
   EXPECT_EQ(counted.value("pagoda:num_requests_running"), 0);
@@ -154,9 +159,10 @@ TEST_F(Soak, AThousandIdleConnectionsCostLittle) {
   EXPECT_TRUE(eventually([&] { return idle(); }));
 }
 
+// Two hundred connections, more than one step holds: what waits was accepted as well as what runs.
 TEST_F(Soak, SigtermLetsEndWhatWasAccepted) {
-  constexpr int kEach = 8;
-  const std::string fields = R"({"prompt": "Tell a story.", "max_tokens": 300, "ignore_eos": true)";
+  constexpr int kEach = kMemoryIsPlain ? kClients / 2 : 8;
+  const std::string fields = R"({"prompt": "Tell a story.", "max_tokens": 150, "ignore_eos": true)";
   std::vector<std::future<bool>> answers;
   const auto ask = [&](bool stream) {
     return HttpClient::message("POST", "/generate", fields + (stream ? R"(, "stream": true})" : "}"),
@@ -167,7 +173,7 @@ TEST_F(Soak, SigtermLetsEndWhatWasAccepted) {
       HttpClient client(port());
       client.send(ask(false));
       const Reply reply = client.receive();
-      return reply.status == 200 && reply.body.find("\"completion_tokens\":300") != std::string::npos;
+      return reply.status == 200 && reply.body.find("\"completion_tokens\":150") != std::string::npos;
     }));
     answers.push_back(std::async(std::launch::async, [&] {
       HttpClient client(port());

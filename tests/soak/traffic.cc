@@ -84,9 +84,17 @@ class Client {
     http().send(message(body(false)));
     const Reply reply = http().receive();
     expect(reply, 200);
+    if (http_) generated(reply.body);
+  }
+  // `json`: what ends an answer of /generate.
+  void generated(std::string_view json) {
     boost::json::error_code error;
-    const boost::json::value value = boost::json::parse(reply.body, error);
-    if (error || !value.is_object() || !value.get_object().contains("text")) account_.wrong(reply.body);
+    const boost::json::value value = boost::json::parse({json.data(), json.size()}, error);
+    const boost::json::value* text = error ? nullptr : value.find_pointer("/text", error);
+    const boost::json::value* tokens =
+        text == nullptr ? nullptr : value.find_pointer("/usage/completion_tokens", error);
+    if (tokens == nullptr) return account_.wrong("no answer of /generate: " + std::string(json));
+    account_.generated(tokens->to_number<std::int64_t>());
   }
   // `slow`: so many pieces are waited for.
   void stream(int slow) {
@@ -98,8 +106,12 @@ class Client {
       if (slow-- > 0) std::this_thread::sleep_for(std::chrono::milliseconds(30));
     }
     expect(head, 200);
-    if (http_ && (http_->ended_early() || !text.ends_with("data: [DONE]\n\n")))
-      account_.wrong("a stream without its end: " + text);
+    if (!http_) return;
+    const std::string_view done = "\n\ndata: [DONE]\n\n";
+    if (http_->ended_early() || !text.ends_with(done))
+      return account_.wrong("a stream without its end: " + text);
+    text.resize(text.size() - done.size());
+    generated(std::string_view(text).substr(text.rfind("data: ") + 6));
   }
   void stream_and_leave() {
     http().send(message(body(true, 200)));
@@ -145,6 +157,7 @@ class Client {
       const Reply reply = http().receive();
       expect(reply, status);
       if (!http_) return account_.wrong("the rest of a pipeline is lost");
+      if (reply.body.find("\"usage\"") != std::string::npos) generated(reply.body);
     }
   }
   void half_a_request() {  // the server never sees a request in it
@@ -190,6 +203,11 @@ void Account::answered(int status) {
   const std::lock_guard lock(mutex_);
   ++answered_[status];
 }
+void Account::generated(std::int64_t tokens) {
+  const std::lock_guard lock(mutex_);
+  ++generations_;
+  tokens_ += tokens;
+}
 void Account::left() {
   const std::lock_guard lock(mutex_);
   ++abandoned_;
@@ -206,6 +224,14 @@ std::int64_t Account::count(int status) const {
 std::int64_t Account::abandoned() const {
   const std::lock_guard lock(mutex_);
   return abandoned_;
+}
+std::int64_t Account::generations() const {
+  const std::lock_guard lock(mutex_);
+  return generations_;
+}
+std::int64_t Account::tokens() const {
+  const std::lock_guard lock(mutex_);
+  return tokens_;
 }
 std::int64_t Account::total() const {
   const std::lock_guard lock(mutex_);

@@ -19,6 +19,8 @@ class Account {
  public:
   // A request that had this status, which is the only right one.
   void answered(int status);
+  // One of them was of /generate; so many tokens were made for it.
+  void generated(std::int64_t tokens);
   // A request of /generate whose client left: the server may have been faster.
   void left();
   // Something that must not happen.
@@ -26,13 +28,16 @@ class Account {
 
   std::int64_t count(int status) const;
   std::int64_t abandoned() const;
+  // Answers of /generate that were heard to their end, and the tokens that they told of.
+  std::int64_t generations() const;
+  std::int64_t tokens() const;
   std::int64_t total() const;  // of all that the server must have counted
   std::vector<std::string> mistakes() const;
 
  private:
   mutable std::mutex mutex_;
   std::map<int, std::int64_t> answered_;
-  std::int64_t abandoned_ = 0;
+  std::int64_t abandoned_ = 0, generations_ = 0, tokens_ = 0;
   std::vector<std::string> mistakes_;
 };
 

@@ -21,9 +21,6 @@ namespace {
 constexpr std::size_t kMaxRefusals = 64;
 // When accept fails there are no descriptors or no memory left: waiting helps, trying at once does not.
 constexpr std::chrono::milliseconds kAcceptPause{100};
-// Bytes of an answer that may wait in the kernel beyond what the client's window takes. Without it the kernel
-// grows the buffer to megabytes, and a client that does not read is noticed minutes late.
-constexpr int kUnsentBytes = 128 << 10;
 
 base::Status cannot_listen(const ServerOptions& options, const boost::system::error_code& error) {
   if (error == asio::error::address_in_use)
@@ -104,7 +101,8 @@ asio::awaitable<void> HttpServer::accept() {
     tcp::socket socket(asio::make_strand(io_));
     const auto [error] = co_await acceptor_.async_accept(socket, quietly);
     if (!error) {
-      setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytes, sizeof kUnsentBytes);
+      setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &options_.unsent_bytes,
+                 sizeof options_.unsent_bytes);
       begin(std::move(socket));
     } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
       pause.expires_after(kAcceptPause);

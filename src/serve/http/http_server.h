@@ -29,6 +29,9 @@ struct ServerOptions {
   // Two, so that a long prompt being tokenised does not keep /health waiting.
   int threads = 2;
   std::size_t max_connections = 4096;  // bind() lowers it to what the system's limit of open files allows
+  // Bytes of an answer that may wait in the kernel beyond what the client's window takes. Without a limit the
+  // kernel grows the buffer to megabytes, and a client that does not read is noticed minutes late.
+  int unsent_bytes = 128 << 10;
   SessionLimits session;
 };
 
