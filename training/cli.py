@@ -43,6 +43,9 @@ def _add_train_flags(verb: argparse.ArgumentParser) -> None:
         "--rounding-part", type=float, default=TrainOptions.rounding_part, help="last part, trained for INT4 and INT8"
     )
     verb.add_argument("--rounding-share", type=float, default=TrainOptions.rounding_share, help="of the steps then")
+    verb.add_argument(
+        "--rounding-layers", type=float, default=TrainOptions.rounding_layers, help="share of layers in such a step"
+    )
     verb.add_argument("--checkpoint-seconds", type=float, default=TrainOptions.checkpoint_seconds)
     verb.add_argument("--log-seconds", type=float, default=TrainOptions.log_seconds)
     verb.add_argument("--min-rate", type=float, default=0.0, help="tokens/s under which the run gives up; 0: never")

@@ -12,7 +12,7 @@ from training.attention import MASKED
 from training.batch import make_batch
 from training.model import HunyuanDense
 from training.packing import Rows
-from training.rounding import rounded_weights
+from training.rounding import FORMATS, rounded_weights
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def read_held_out(folder: Path, limit: int = 0) -> HeldOut:
 def rounded_losses(model: HunyuanDense, held_out: HeldOut, dtype: torch.dtype) -> dict[str, float]:
     """What the formats that `pagoda quantize` writes would lose, rounded to nearest: their loss, by format."""
     losses = {}
-    for name, activations in (("int8", True), ("fp8", False), ("int4", True)):
+    for name in FORMATS:
         with rounded_weights(model, name):
-            losses[name] = held_out_loss(model, held_out, dtype, rounded=activations).mean
+            losses[name] = held_out_loss(model, held_out, dtype, rounded=name != "fp8").mean
     return losses
 
 

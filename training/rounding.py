@@ -4,9 +4,10 @@ Gradients pass straight through the rounding (Bengio et al. 2013): a step comput
 values and moves the exact ones. Layers are drawn step by step, so the exact weights stay as good as the rounded ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import torch
@@ -14,38 +15,24 @@ from torch import Tensor
 
 from training.model import HunyuanDense
 
-# Inputs that share a scale and a zero point; the widest that `pagoda quantize` is used with is the hardest.
-GROUP: Final = 128
 # Ranges of a group that are tried; the one with the least squared error is taken, as `pagoda quantize` does.
 _SHARES: Final = (1.0, 0.9, 0.8)
 
 
-def _round_int4(weight: Tensor, symmetric: bool) -> Tensor:
-    groups = weight.view(weight.shape[0], -1, min(GROUP, weight.shape[1]))
+def round_int4(weight: Tensor, group: int) -> Tensor:
+    """[out, in] -> the same, each `group` inputs on 16 steps of their own range, which holds 0."""
+    groups = weight.view(weight.shape[0], -1, min(group, weight.shape[1]))
     low, high = groups.amin(-1, keepdim=True).clamp(max=0.0), groups.amax(-1, keepdim=True).clamp(min=0.0)
-    if symmetric:
-        high = torch.maximum(-low, high)
-        low = -high
     best = groups
     least = torch.full_like(low, torch.inf)
     for share in _SHARES:
         scale = ((high - low) * share / 15.0).clamp(min=1e-12)
-        zero = torch.full_like(low, 8.0) if symmetric else (-low * share / scale).round()
+        zero = (-low * share / scale).round()
         rounded = (((groups / scale).round() + zero).clamp(0.0, 15.0) - zero) * scale
         error = (rounded - groups).square().sum(-1, keepdim=True)
         best = torch.where(error < least, rounded, best)
         least = torch.minimum(least, error)
     return best.view_as(weight)
-
-
-def round_int4(weight: Tensor) -> Tensor:
-    """[out, in] -> the same, each group of GROUP inputs on 16 steps of its own range, which holds 0."""
-    return _round_int4(weight, symmetric=False)
-
-
-def round_int4_symmetric(weight: Tensor) -> Tensor:
-    """[out, in] -> the same, each group of GROUP inputs on 16 steps around 0."""
-    return _round_int4(weight, symmetric=True)
 
 
 def round_int8(weight: Tensor) -> Tensor:
@@ -60,9 +47,12 @@ def round_fp8(weight: Tensor) -> Tensor:
     return (weight / scale).to(torch.float8_e4m3fn).to(weight.dtype) * scale
 
 
-FORMATS: Final = {"int4": round_int4, "int4-symmetric": round_int4_symmetric, "int8": round_int8, "fp8": round_fp8}
-# Of the layers in a step that rounds, so many round their weights, and so many what flows into them.
-LAYERS: Final = 0.75
+# What the layers of a step are rounded to, by turns: the groups that `pagoda quantize` is used with.
+INT4: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "int4-g32": partial(round_int4, group=32),
+    "int4-g128": partial(round_int4, group=128),
+}
+FORMATS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"int8": round_int8, "fp8": round_fp8, **INT4}
 
 
 @dataclass(frozen=True)
@@ -74,14 +64,17 @@ class Draw:
     activations: Tensor  # [layers + 1], 1 where inputs of matrices are rounded, else 0
 
 
-def draw_rounding(layers: int, share: float, step: int) -> Draw | None:
-    """`share` of the steps round, the others get None. A step always draws the same."""
+def draw_rounding(layers: int, share: float, layer_share: float, step: int) -> Draw | None:
+    """`share` of the steps round, the others get None. A step always draws the same.
+
+    Of the layers in a step that rounds, `layer_share` round their weights, and as many what flows into them.
+    """
     generator = torch.Generator().manual_seed(step)
     chances = torch.rand(2 * (layers + 1) + 2, generator=generator)
     if chances[-1] >= share:
         return None
-    weights, activations = chances[:-2].view(2, layers + 1) < LAYERS
-    return Draw("int4" if chances[-2] < 0.5 else "int4-symmetric", weights, activations.float())
+    weights, activations = chances[:-2].view(2, layers + 1) < layer_share
+    return Draw(list(INT4)[int(chances[-2] * len(INT4))], weights, activations.float())
 
 
 @contextmanager

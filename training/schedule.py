@@ -27,6 +27,7 @@ class TrainOptions:
     average_horizon: int = 400  # steps that the moving average reaches back
     rounding_part: float = 0.0  # when this part of the schedule is left, steps begin to round; rounding.py
     rounding_share: float = 0.6  # of the steps then
+    rounding_layers: float = 0.75  # share of the layers in such a step
     checkpoint_seconds: float = 120.0
     log_seconds: float = 10.0
     fast_enough: float = 1.0e6  # tokens/s, fwd + bwd, at which no other way is tried

@@ -15,7 +15,7 @@ from training.evaluate import HeldOut, held_out_loss, read_held_out, rounded_los
 from training.hf_directory import read_weights, write_model
 from training.model import HunyuanDense, ModelConfig
 from training.muon import Muon
-from training.rounding import draw_rounding, rounded_weights
+from training.rounding import INT4, draw_rounding, rounded_weights
 from training.schedule import Schedule, TrainOptions, learning_rate_factor
 from training.shards import Position, ShardReader
 from training.warm_up import Way, choose_way, loss_of
@@ -141,7 +141,8 @@ class Trainer:
         options, progress = self.options, self.progress
         draw = None
         if progress.fraction >= 1.0 - options.rounding_part:
-            draw = draw_rounding(self.model.config.num_hidden_layers, options.rounding_share, progress.step)
+            layers = self.model.config.num_hidden_layers
+            draw = draw_rounding(layers, options.rounding_share, options.rounding_layers, progress.step)
         if draw is None:
             loss = loss_of(self.model, self.way.forward, self.way.chunk_loss, batch, options.smoothing, self.dtype)
             loss.backward()
@@ -244,7 +245,7 @@ class Trainer:
     def finish(self) -> Path:
         """Scores the last weights and their moving average on the held-out slice; writes the better to out/model.
 
-        After a run that rounds, the better is the one whose exact and INT4 losses together are less.
+        After a run that rounds, the better is the one whose exact and mean INT4 losses together are less.
         """
         assert self.reader is not None
         self.reader.close()
@@ -259,7 +260,8 @@ class Trainer:
             scores[name] = loss.mean
             print(f"held-out loss, {name}: {loss}", flush=True)
             if self.options.rounding_part > 0:
-                scores[name] += self._print_rounded(name, held_out)["int4"]
+                losses = self._print_rounded(name, held_out)
+                scores[name] += sum(losses[format_name] for format_name in INT4) / len(INT4)
         best = min(scores, key=lambda name: scores[name])
         folder = self.options.out / "model"
         write_model(folder, self.model.config, candidates[best], self.options.data / "tokenizer.json")

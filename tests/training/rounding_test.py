@@ -25,7 +25,10 @@ def _steps(row: Tensor) -> int:
     return len(np.unique(row.numpy()))
 
 
-@pytest.mark.parametrize(("name", "worst"), [("int4", 0.12), ("int4-symmetric", 0.13), ("fp8", 0.04), ("int8", 0.01)])
+@pytest.mark.parametrize(
+    ("name", "worst"),
+    [("int4-g32", 0.09), ("int4-g128", 0.12), ("fp8", 0.04), ("int8", 0.01)],
+)
 def test_formats_round_to_what_they_can_hold(name: str, worst: float) -> None:
     weight = torch.randn(6, 256, generator=torch.Generator().manual_seed(1))
     weight[1] *= 1e-3
@@ -37,7 +40,9 @@ def test_formats_round_to_what_they_can_hold(name: str, worst: float) -> None:
     assert error.max() < worst
     assert not rounded[2].any()
     if name.startswith("int4"):
-        assert all(_steps(row[begin : begin + 128]) <= 16 for row in rounded for begin in (0, 128))
+        group = int(name.removeprefix("int4-g"))
+        assert all(_steps(part) <= 16 for row in rounded for part in row.split(group))
+        assert _steps(rounded[0]) > 16  # a range for each group, not one for all
     elif name == "int8":
         assert (rounded.abs().amax(1) - weight.abs().amax(1)).abs().max() < 1e-6
 
@@ -47,14 +52,14 @@ def test_the_better_of_the_ranges_is_taken() -> None:
     weight[0, ::2] = -0.1
     weight[0, 5] = 0.16  # would make all others wrong on the whole range
     whole = ((weight / (0.26 / 15)).round() * (0.26 / 15) - weight).square().sum()
-    assert (FORMATS["int4"](weight) - weight).square().sum() <= whole
+    assert (FORMATS["int4-g128"](weight) - weight).square().sum() <= whole
 
 
 def test_exact_weights_come_back(config: ModelConfig) -> None:
     model = HunyuanDense(config, MASKED)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     chosen = torch.tensor([True, False, True])
-    with pytest.raises(ZeroDivisionError), rounded_weights(model, "int4", chosen):
+    with pytest.raises(ZeroDivisionError), rounded_weights(model, "int4-g128", chosen):
         changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
         raise ZeroDivisionError
     assert {name.split(".")[0] + "." + name.split(".")[1] for name in changed} == {"layers.0", "embedding.weight"}
@@ -83,16 +88,21 @@ def test_where_nothing_is_chosen_nothing_is_rounded(config: ModelConfig) -> None
 
 
 def test_a_step_always_draws_the_same() -> None:
-    drawn = [draw_rounding(8, 0.5, step) for step in range(400)]
-    again = draw_rounding(8, 0.5, 17)
+    drawn = [draw_rounding(8, 0.5, 0.75, step) for step in range(400)]
+    again = draw_rounding(8, 0.5, 0.75, 17)
     first = drawn[17]
     assert (first is None) == (again is None)
     rounding_steps = [draw for draw in drawn if draw is not None]
     assert 150 < len(rounding_steps) < 250
-    share = torch.stack([draw.weights.float() for draw in rounding_steps]).mean()
-    assert abs(share - rounding.LAYERS) < 0.05
-    assert {draw.format_name for draw in rounding_steps} == {"int4", "int4-symmetric"}
-    assert draw_rounding(8, 0.0, 3) is None and draw_rounding(8, 1.0, 3) is not None
+    assert abs(torch.stack([draw.weights.float() for draw in rounding_steps]).mean() - 0.75) < 0.05
+    formats = [draw.format_name for draw in rounding_steps]
+    assert all(formats.count(name) > len(formats) / 5 for name in rounding.INT4)
+    assert draw_rounding(8, 0.0, 0.75, 3) is None and draw_rounding(8, 1.0, 0.75, 3) is not None
+
+
+def test_every_layer_rounds_where_the_share_is_one() -> None:
+    drawn = [draw_rounding(8, 1.0, 1.0, step) for step in range(50)]
+    assert all(draw is not None and draw.weights.all() and draw.activations.all() for draw in drawn)
 
 
 def test_a_run_that_rounds_loses_less_by_rounding(
@@ -108,8 +118,8 @@ def test_a_run_that_rounds_loses_less_by_rounding(
         step = weight.abs().amax(1, keepdim=True) / 1.5
         return (weight / step).round().clamp(-1, 1) * step
 
-    monkeypatch.setitem(FORMATS, "int4", coarse)
-    monkeypatch.setitem(FORMATS, "int4-symmetric", coarse)
+    for name in rounding.INT4:
+        monkeypatch.setitem(FORMATS, name, coarse)
     options = TrainOptions(
         data, tmp_path / "plain", init=trained / "model", steps=40, rows=4, learning_rate=4e-3, warm_up_steps=2
     )
@@ -120,7 +130,7 @@ def test_a_run_that_rounds_loses_less_by_rounding(
         model.load_state_dict(read_weights(one.out / "model", dict(model.named_parameters())))
         held_out = read_held_out(data)
         exact = held_out_loss(model, held_out, torch.float32).mean
-        with rounded_weights(model, "int4"):
+        with rounded_weights(model, "int4-g128"):
             lost.append(held_out_loss(model, held_out, torch.float32, rounded=True).mean - exact)
     assert 0 < lost[1] < 0.7 * lost[0], lost
     printed = capsys.readouterr().out
