@@ -39,7 +39,7 @@ class ServerProcess {
     close(log[1]);
     reader_ = std::thread([this, end = log[0]] { read_log(end); });
     const std::string sign = " on http://127.0.0.1:";
-    for (int i = 0; i < 6000 && port_ == 0 && !ended_; ++i) {
+    for (int i = 0; i < 30000 && port_ == 0 && !ended_; ++i) {
       const std::string text = this->log();
       const std::size_t at = text.find(sign), line = text.find('\n', at);
       if (at != std::string::npos && line != std::string::npos)
