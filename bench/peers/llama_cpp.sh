@@ -97,7 +97,7 @@ build_peer() {
   note "building llama.cpp (some minutes; log: $build_dir.log)"
   {
     cmake -S "$source_dir/vendor/llama.cpp" -B "$build_dir" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-      -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF \
+      -DCMAKE_CXX_FLAGS="-include '$here/tile_config.h'" -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF \
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_TOOLS=ON &&
       cmake --build "$build_dir" --target llama-bench llama-batched-bench -j "$(nproc)"
   } >"$build_dir.log" 2>&1 || fail "llama.cpp did not build: see $build_dir.log"

@@ -1,11 +1,11 @@
 #include "cli/calibration_texts.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <random>
 #include <string_view>
 
+#include "base/last_part.h"
 #include "base/mapped_file.h"
 #include "cli/answered_prompt.h"
 #include "text/chat_template.h"
@@ -149,9 +149,8 @@ base::Result<std::vector<quantize::CalibrationText>> calibration_texts(const std
   if (flags.samples < 1) return base::invalid("--samples is {}, it must be at least 1", flags.samples);
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(directory + "/tokenizer.json"));
   ASSIGN_OR_RETURN(const text::ChatTemplate chat, text::ChatTemplate::detect(tokenizer));
-  const std::filesystem::path path = std::filesystem::path(directory).lexically_normal();
-  const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
-  ASSIGN_OR_RETURN(const translate::PromptStyle style, translate::choose_prompt_style("auto", name));
+  ASSIGN_OR_RETURN(const translate::PromptStyle style,
+                   translate::choose_prompt_style("auto", base::last_part(directory)));
   ASSIGN_OR_RETURN(const std::vector<const Language*> wanted, wanted_languages(flags.languages));
   std::vector<Sample> samples;
   if (flags.file.empty()) {

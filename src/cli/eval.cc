@@ -3,9 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 
+#include "base/last_part.h"
 #include "cli/engine_flags.h"
 #include "cli/eval_divergence.h"
 #include "cli/eval_model.h"
@@ -71,17 +71,11 @@ base::Result<std::vector<evaluate::Direction>> read_directions(const Flags& flag
   return wanted;
 }
 
-// The last part of a path: "nano" of "models/nano/".
-std::string short_name(const std::string& model) {
-  const std::filesystem::path path(model);
-  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
-}
-
 std::string picture(const std::vector<evaluate::ModelReport>& reports) {
   std::vector<evaluate::PicturePoint> points;
   for (const evaluate::ModelReport& report : reports)
-    points.push_back({fmt::format("{} ({})", short_name(report.model), report.format), report.weights_bytes,
-                      report.evaluation.mean_bleu()});
+    points.push_back({fmt::format("{} ({})", base::last_part(report.model), report.format),
+                      report.weights_bytes, report.evaluation.mean_bleu()});
   const evaluate::Evaluation& first = reports.front().evaluation;
   return evaluate::quality_against_size(
       points, fmt::format("Quality against size: {} lines, {} direction{}", first.num_lines(),

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
+#include "base/last_part.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/answered_prompt.h"
@@ -62,9 +62,8 @@ base::Result<std::vector<Line>> lines_of(const ModelSpec& spec,
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                    text::Tokenizer::load(spec.directory + "/tokenizer.json"));
   ASSIGN_OR_RETURN(const text::ChatTemplate chat, text::ChatTemplate::detect(tokenizer));
-  ASSIGN_OR_RETURN(
-      const translate::PromptStyle style,
-      translate::choose_prompt_style(style_name, std::filesystem::path(spec.directory).filename().string()));
+  ASSIGN_OR_RETURN(const translate::PromptStyle style,
+                   translate::choose_prompt_style(style_name, base::last_part(spec.directory)));
   std::vector<Line> lines;
   for (const evaluate::Direction& direction : directions)
     for (const evaluate::TestLine& test : direction.lines) {

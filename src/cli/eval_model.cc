@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "base/last_part.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/progress.h"
 #include "kernels/cpu/limits.h"
@@ -123,8 +124,7 @@ base::Result<evaluate::ModelReport> eval_model(const ModelSpec& spec,
   evaluate::AnswerOptions answers;
   answers.max_tokens = options.max_tokens;
   ASSIGN_OR_RETURN(answers.style,
-                   translate::choose_prompt_style(options.style,
-                                                  std::filesystem::path(spec.directory).filename().string()));
+                   translate::choose_prompt_style(options.style, base::last_part(spec.directory)));
   evaluate::ModelReport report;
   report.model = spec.name;
   report.format = std::string(kernels::weight_format_name(

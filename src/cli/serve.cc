@@ -7,9 +7,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
-#include <filesystem>
 #include <thread>
 
+#include "base/last_part.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/data_directory.h"
 #include "cli/engine_flags.h"
@@ -47,14 +47,6 @@ struct Flags {
 
 std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-}
-
-// The last part of the model's path or name: "models/nano/" is "nano".
-std::string last_part(const std::string& model) {
-  std::error_code error;
-  std::filesystem::path path = std::filesystem::absolute(model, error).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  return path.filename().string();
 }
 
 // SIGINT and SIGTERM, from construction on. The first ends wait(); the second ends the process where it
@@ -134,7 +126,7 @@ base::Status run(const Flags& flags, const EngineFlags& engine_flags) {
   options.session.idle_timeout = milliseconds(flags.idle_timeout);
   ASSIGN_OR_RETURN(options.session.body_bytes, execute::parse_bytes(flags.max_body_size));
   ASSIGN_OR_RETURN(serve::FrontDoorOptions door_options, front_door_options(flags));
-  const std::string model = last_part(engine_flags.model);
+  const std::string model = base::last_part(engine_flags.model);
   const std::string name = flags.served_model_name.empty() ? model : flags.served_model_name;
   ASSIGN_OR_RETURN(std::unique_ptr<serve::Database> database, open_data(flags.data));
   serve::ClientData data(std::move(database));

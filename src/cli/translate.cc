@@ -8,6 +8,7 @@
 #include <iostream>
 #include <map>
 
+#include "base/last_part.h"
 #include "cli/engine_flags.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
@@ -115,8 +116,7 @@ base::Result<std::vector<translate::Task>> make_tasks(const Flags& flags, const 
 base::Result<translate::TranslatorOptions> translator_options(const Flags& flags, const std::string& model,
                                                               const engine::Engine& engine) {
   translate::TranslatorOptions options;
-  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(
-                                      flags.style, std::filesystem::path(model).filename().string()));
+  ASSIGN_OR_RETURN(options.style, translate::choose_prompt_style(flags.style, base::last_part(model)));
   if (flags.sampling == "official")
     options.sampling = translate::official_sampling(engine.chat_template().family());
   options.seed = flags.seed;

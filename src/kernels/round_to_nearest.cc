@@ -21,7 +21,8 @@ Grid grid_of(const float* w, std::int64_t count, WeightFormat format, bool symme
   if (symmetric) {
     const float largest = std::max(std::fabs(*low), std::fabs(*high));
     if (!int4) grid.lowest = -127;
-    if (largest > 0) grid.scale = int4 ? 2 * largest / 15 : largest / 127;
+    const float scale = int4 ? 2 * largest / 15 : largest / 127;
+    if (scale > 0) grid.scale = scale;  // the smallest subnormals leave none
     return grid;
   }
   const float bottom = std::min(*low, 0.0f), top = std::max(*high, 0.0f);

@@ -81,13 +81,15 @@ std::vector<StoredTensor> pack_awq(const std::string& name, const QuantizedMatri
   return tensors;
 }
 
-std::vector<StoredTensor> pack_int8(const std::string& name, const float* w, std::int64_t rows,
-                                    std::int64_t in) {
+std::vector<StoredTensor> pack_int8(const std::string& name, std::int64_t rows, std::int64_t in,
+                                    const std::function<void(std::int64_t row, float* out)>& read) {
+  std::vector<float> row(in);
   std::vector<std::int8_t> values(rows * in);
   std::vector<float> scales(rows);
   for (std::int64_t r = 0; r < rows; ++r) {
     std::int8_t zero = 0;
-    kernels::round_to_nearest(w + r * in, in, kernels::WeightFormat::kInt8, /*group_size=*/0,
+    read(r, row.data());
+    kernels::round_to_nearest(row.data(), in, kernels::WeightFormat::kInt8, /*group_size=*/0,
                               /*symmetric=*/true, {values.data() + r * in, scales.data() + r, &zero});
   }
   std::vector<StoredTensor> tensors;

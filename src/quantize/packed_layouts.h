@@ -2,6 +2,7 @@
 // Quantised matrices as the tensors of GPTQ's (v1) and AWQ's (gemm) layouts, which checkpoint/stored_linear.h
 // describes and reads back.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,10 @@ std::vector<StoredTensor> pack_gptq(const std::string& name, const QuantizedMatr
 // 4 bits, groups in the order of the inputs. Rows: a multiple of 8.
 std::vector<StoredTensor> pack_awq(const std::string& name, const QuantizedMatrix& matrix, std::int64_t first,
                                    std::int64_t rows);
-// Rows of an 8-bit symmetric matrix with a scale a row: X.weight I8 and X.weight_scale F32.
-std::vector<StoredTensor> pack_int8(const std::string& name, const float* w, std::int64_t rows,
-                                    std::int64_t in);
+// A matrix as 8-bit symmetric rows with a scale each: X.weight I8 and X.weight_scale F32. `read` writes a row
+// of floats.
+std::vector<StoredTensor> pack_int8(const std::string& name, std::int64_t rows, std::int64_t in,
+                                    const std::function<void(std::int64_t row, float* out)>& read);
 // Of a matrix of e4m3 with a scale a row: X.weight F8_E4M3 and X.weight_scale F32 [rows, 1].
 std::vector<StoredTensor> pack_fp8(const std::string& name, const QuantizedMatrix& matrix, std::int64_t first,
                                    std::int64_t rows);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <deque>
 #include <filesystem>
 
 #include "checkpoint/stored_linear.h"
@@ -10,6 +9,7 @@
 #include "model/load_dense.h"
 #include "quantize/finished_layers.h"
 #include "quantize/model_directory.h"
+#include "quantize/model_writer.h"
 
 namespace pagoda::quantize {
 namespace {
@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 using checkpoint::Checkpoint;
 using checkpoint::StoredLinear;
-using checkpoint::TensorToWrite;
 using tensor::DType;
 
 bool needs_texts(Method method) { return method != Method::kRoundToNearest; }
@@ -106,32 +105,6 @@ base::Status embed(const Checkpoint& source, bool int8, LayerPass& pass) {
   return {};
 }
 
-class ModelWriter {
- public:
-  explicit ModelWriter(ModelReport& report) : report_(report) {}
-
-  void add(std::vector<StoredTensor> tensors) {
-    for (StoredTensor& tensor : tensors) {
-      storage_.push_back(std::move(tensor));
-      const StoredTensor& kept = storage_.back();
-      list_.push_back({kept.name, kept.dtype, kept.shape, kept.bytes});
-      report_.bytes_after += kept.bytes.size();
-    }
-  }
-  void add(const checkpoint::Tensor& tensor) {
-    list_.push_back({tensor.name, tensor.info.dtype, tensor.info.shape, tensor.bytes()});
-    report_.bytes_after += tensor.bytes().size();
-  }
-  base::Status write(const std::string& path) {
-    return checkpoint::write_safetensors(path, list_, {{"format", "pt"}});
-  }
-
- private:
-  ModelReport& report_;
-  std::deque<StoredTensor> storage_;  // a deque: what list_ points to must not move
-  std::vector<TensorToWrite> list_;
-};
-
 const std::vector<DType> kFloats = {DType::kBF16, DType::kF16, DType::kF32};
 
 base::Status add_table(const Checkpoint& source, const std::string& name, bool int8, ModelWriter& writer) {
@@ -142,17 +115,15 @@ base::Status add_table(const Checkpoint& source, const std::string& name, bool i
     writer.add(tensor);
     return {};
   }
-  std::vector<float> rows(config.vocab_size * config.hidden_size);
-  for (std::int64_t row = 0; row < config.vocab_size; ++row)
-    Checkpoint::copy_row(tensor, row, rows.data() + row * config.hidden_size);
-  writer.add(pack_int8(name, rows.data(), config.vocab_size, config.hidden_size));
+  ASSIGN_OR_RETURN(auto stored, round_int8(tensor, nullptr));
+  writer.add(std::move(stored));
   return {};
 }
 
 base::Status write_model(const Checkpoint& source, const std::string& out, const Options& options,
                          const FinishedLayers& finished, ModelReport& report) {
   const checkpoint::Config& config = source.config();
-  ModelWriter writer(report);
+  ModelWriter writer;
   RETURN_IF_ERROR(add_table(source, "model.embed_tokens", options.int8_tables, writer));
   if (!config.tie_word_embeddings) RETURN_IF_ERROR(add_table(source, "lm_head", options.int8_tables, writer));
   std::vector<Checkpoint> layers;  // mapped until the file is written
@@ -166,6 +137,7 @@ base::Status write_model(const Checkpoint& source, const std::string& out, const
   ASSIGN_OR_RETURN(const checkpoint::Tensor norm,
                    source.find("model.norm.weight", {config.hidden_size}, kFloats));
   writer.add(norm);
+  report.bytes_after = writer.bytes();
   RETURN_IF_ERROR(writer.write((fs::path(out) / "model.safetensors").string()));
   RETURN_IF_ERROR(copy_small_files(source.directory(), out));
   return write_config(source.directory(), out, quantization_config(options));

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]  # the column of its eight that nibble i of a word holds
 
-pagoda, work, source, autoawq = sys.argv[1], *map(pathlib.Path, sys.argv[2:5])
+pagoda, dequantise, work, source, autoawq = *sys.argv[1:3], *map(pathlib.Path, sys.argv[3:6])
 
 
 def run(*arguments):
@@ -100,6 +100,60 @@ def check_gptq(name, *flags):
     return after
 
 
+def dequantised(directory):
+    """Every matrix as Pagoda reads it."""
+    subprocess.run([dequantise, directory, work / "floats.safetensors"], check=True)
+    with safe_open(work / "floats.safetensors", "numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}
+
+
+def check_compressed_tensors():
+    """Matrices that the package compressed-tensors packs are the same to it and to Pagoda."""
+    import torch  # pylint: disable=import-outside-toplevel
+    from compressed_tensors.compressors import BaseCompressor  # pylint: disable=import-outside-toplevel
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme  # pylint: disable=import-outside-toplevel
+
+    names = [n[: -len(".weight")] for n in tensors_of(source) if re.search(r"_proj\.weight$", n)]
+    for form, bits, kind, group, symmetric in (("pack-quantized", 4, "int", 32, True), ("pack-quantized", 4, "int", 64, False),
+                                               ("pack-quantized", 8, "int", 32, True), ("int-quantized", 8, "int", None, True),
+                                               ("float-quantized", 8, "float", None, True)):
+        weights_args = {"num_bits": bits, "type": kind, "symmetric": symmetric, "strategy": "group" if group else "channel"}
+        if group:
+            weights_args["group_size"] = group
+        scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**weights_args))
+        compressor = BaseCompressor.get_value_from_registry(form)
+        tensors, expected = dict(tensors_of(source)), {}
+        for name in names:
+            weight = torch.from_numpy(tensors.pop(name + ".weight").astype(np.float32))
+            groups = weight.reshape(weight.shape[0], -1, group or weight.shape[1])
+            low, high = groups.amin(-1).clamp(max=0), groups.amax(-1).clamp(min=0)
+            top = 448 if kind == "float" else 2 ** (bits - 1) - 1
+            scale = torch.maximum(-low, high) / top if symmetric else (high - low) / (2**bits - 1)
+            state = {"weight": weight, "weight_scale": scale}
+            if not symmetric:
+                state["weight_zero_point"] = (torch.round(-low / scale) - 2 ** (bits - 1)).to(torch.int8)
+            packed = compressor.compress(state, scheme)
+            expected[name] = compressor.decompress(packed, scheme)["weight"].float()
+            for suffix, tensor in packed.items():
+                tensors[f"{name}.{suffix}"] = tensor
+        for name, tensor in tensors.items():
+            tensors[name] = tensor.contiguous() if isinstance(tensor, torch.Tensor) else torch.from_numpy(tensor.copy())
+        theirs = work / f"{form}_{bits}_{group}_{symmetric}"
+        theirs.mkdir()
+        from safetensors.torch import save_file as save_torch  # pylint: disable=import-outside-toplevel
+
+        save_torch(tensors, theirs / "model.safetensors")
+        config = json.loads((source / "config.json").read_text())
+        config["quantization_config"] = {
+            "quant_method": "compressed-tensors", "format": form, "quantization_status": "compressed", "ignore": ["lm_head"],
+            "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights_args}}}
+        (theirs / "config.json").write_text(json.dumps(config))
+        ours = dequantised(theirs)
+        for name in names:
+            assert np.array_equal(ours[name], expected[name].numpy()), (form, name)
+        print(f"compressed-tensors: {form}, {bits} bits, groups of {group}, symmetric {symmetric}: the same values")
+
+
 def complete(directory):
     assert "complete       yes" in run("inspect", directory), directory
 
@@ -126,6 +180,18 @@ def main():
         assert np.array_equal(weights(*read_awq(back, name)), weights(*read_gptq(asymmetric, name))), name
     print("awq: written by numpy, found complete by Pagoda")
 
+    for name, matrix in dequantised(theirs).items():
+        if name in linears(back):
+            assert np.array_equal(matrix, weights(*read_awq(back, name))), name
+    for name, matrix in dequantised(work / "asymmetric").items():
+        if name in linears(asymmetric):
+            assert np.array_equal(matrix, weights(*read_gptq(asymmetric, name))), name
+    print("awq, gptq: numpy and Pagoda read the same values")
+
+    if importlib.util.find_spec("compressed_tensors") is None:
+        print("compressed-tensors is not here: not compared")
+    else:
+        check_compressed_tensors()
     module = autoawq / "packing_utils.py"
     if importlib.util.find_spec("torch") is None or not module.exists():
         print("AutoAWQ is not here (PyTorch or its source cannot be had): not compared")

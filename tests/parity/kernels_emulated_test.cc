@@ -77,6 +77,7 @@ void compare_grouped(Random& random, bool int4, std::int64_t m, GroupedKernel ke
   random.fill(a);
   random.fill(b);
   random.fill(zero_bytes);
+  for (std::int64_t i = 0; int4 && i < all_scales; ++i) zero_bytes.data()[i] &= std::byte{15};
   random.fill_floats(scales, 0.5f, 1.5f);
   p.a = a.data();
   p.b = b.data();

@@ -83,7 +83,11 @@ TEST(PackedLayouts, Int8AndFp8AreRoundedRowByRow) {
   base::ThreadPool threads(1);
   const QuantizedMatrix rounded =
       round_to_nearest(w, 3, 40, {.bits = 8, .group_size = 0, .symmetric = true, .fp8 = true}, threads);
-  const std::vector<StoredTensor> int8 = pack_int8("x", w.data(), 3, 40), fp8 = pack_fp8("x", rounded, 0, 3);
+  const std::vector<StoredTensor> int8 = pack_int8("x", 3, 40,
+                                                   [&](std::int64_t row, float*out) {
+                                                     std::copy_n(w.data() + row * 40, 40, out);
+                                                   }),
+                                  fp8 = pack_fp8("x", rounded, 0, 3);
   EXPECT_EQ(int8[0].shape, (std::vector<std::int64_t>{3, 40}));
   EXPECT_EQ(fp8[1].shape, (std::vector<std::int64_t>{3, 1}));
   for (std::int64_t r = 0; r < 3; ++r) {

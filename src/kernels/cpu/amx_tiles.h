@@ -31,6 +31,10 @@ inline void configure_tiles(int inputs) {
   _tile_loadconfig(&config);
 }
 
+// Between stores by the program and loads of the same bytes into tiles, which GCC 12 does not know to read
+// memory either.
+inline void publish_to_tiles() { __asm__ volatile("" ::: "memory"); }
+
 // Whoever leaves other shapes behind calls configure_tiles(64) at the end, so that this is needed once a
 // thread.
 inline void configure_thread() {

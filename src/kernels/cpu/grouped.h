@@ -51,11 +51,12 @@ struct GroupedArgs {
   const void* scales = nullptr;   // [panels][scale_groups][16]: FP16 or float
   std::int64_t scale_groups = 0;  // as groups, or 1: all groups of a column share theirs
   bool half_scales = false;
-  const std::uint8_t* zeros = nullptr;  // [panels][groups][16]; null: 8 (INT4), 128 (INT8)
-  std::int64_t columns = 0;             // valid columns of C, in (16 * (panels - 1), 16 * panels]
-  float* c = nullptr;                   // [m, columns]
-  std::int64_t c_stride = 0;            // elements
-  bool accumulate = false;              // C += the product
+  // [panels][groups][16], within the range of the weights; null: 8 (INT4), 128 (INT8).
+  const std::uint8_t* zeros = nullptr;
+  std::int64_t columns = 0;   // valid columns of C, in (16 * (panels - 1), 16 * panels]
+  float* c = nullptr;         // [m, columns]
+  std::int64_t c_stride = 0;  // elements
+  bool accumulate = false;    // C += the product
 };
 
 static inline const float* grouped_a_scales(const GroupedArgs& p, std::int64_t row) {

@@ -128,6 +128,17 @@ inline __m512 _mm512_cvtepi32_ps(__m512i a) {
 inline __m512i _mm512_sub_epi32(__m512i a, __m512i b) {
   return emulated_lanes<__m512i>([&](int i) { return a.lanes[i] - b.lanes[i]; });
 }
+inline __m512i _mm512_mullo_epi32(__m512i a, __m512i b) {
+  return emulated_lanes<__m512i>([&](int i) { return a.lanes[i] * b.lanes[i]; });
+}
+inline __m512i _mm512_sub_epi8(__m512i a, __m512i b) {
+  const auto x = emulated_cast<EmulatedBytes>(a), y = emulated_cast<EmulatedBytes>(b);
+  return emulated_cast<__m512i>(emulated_lanes<EmulatedBytes>(
+      [&](int i) { return static_cast<std::uint8_t>(x.lanes[i] - y.lanes[i]); }));
+}
+inline __m512i _mm512_xor_si512(__m512i a, __m512i b) {
+  return emulated_lanes<__m512i>([&](int i) { return a.lanes[i] ^ b.lanes[i]; });
+}
 inline __m512i _mm512_and_si512(__m512i a, __m512i b) {
   return emulated_lanes<__m512i>([&](int i) { return a.lanes[i] & b.lanes[i]; });
 }
@@ -212,10 +223,11 @@ inline void _tile_dpbusd(int c, int a, int b) {
                                     for (int i = 0; i < 4; ++i) sum += x[i] * static_cast<std::int8_t>(y[i]);
                                   });
 }
-inline void _tile_dpbsud(int c, int a, int b) {
+inline void _tile_dpbssd(int c, int a, int b) {
   emulated_multiply<std::int32_t>(c, a, b,
                                   [](std::int32_t& sum, const std::uint8_t* x, const std::uint8_t* y) {
-                                    for (int i = 0; i < 4; ++i) sum += static_cast<std::int8_t>(x[i]) * y[i];
+                                    for (int i = 0; i < 4; ++i)
+                                      sum += static_cast<std::int8_t>(x[i]) * static_cast<std::int8_t>(y[i]);
                                   });
 }
 inline void _tile_dpbf16ps(int c, int a, int b) {
