@@ -328,7 +328,6 @@ TEST(WebSocket, AClientThatLeavesFreesEverything) {
 TEST(WebSocket, AClientThatDoesNotReadHoldsNobodyUp) {
   RunningOptions options;
   options.server.session.idle_timeout = milliseconds(1500);
-  options.server.unsent_bytes = 4096;  // soon full, however slow the engine is
   RunningServer running(options);
   WsClient sleeper(running.port(), "/ws", {}, 2048);
   for (int i = 0; i < 50; ++i) sleeper.translate(std::to_string(i), long_text());
