@@ -29,8 +29,8 @@ bleu() {
 bleu "$bundled" 0.8 --model "$root/models/nano"
 if [ -d "$shared/nano-bf16" ]; then
   # Rounding of activations moves single directions by 0.2 either way: transformers itself gives 45.7 in FP32 and 45.5 in
-  # BF16 for en-fr. Float activations stay within 0.3; BF16 ones, where the CPU has them, are held to 0.6: AMX gives en-zh 0.33
-  # less than float ones do.
-  bleu "$first" 0.6 --model "$shared/nano-bf16"
+  # BF16 for en-fr. Float activations stay within 0.3. BF16 ones, where the CPU has them, are held to as much as other
+  # instruction sets above: with AMX en-zh is 0.33 lower than with float ones, and which rows share a tile depends on the batch.
+  bleu "$first" 0.8 --model "$shared/nano-bf16"
   bleu "$first" 0.3 --model "$shared/nano-bf16" --cpu-isa avx2
 fi
