@@ -148,6 +148,8 @@ TEST(Access, ReadyzSaysWhenItDrains) {
   RunningServer running;
   HttpClient client(running.port()), busy(running.port());
   EXPECT_EQ(client.request("GET", "/readyz").body, R"({"status":"ok"})");
+  EXPECT_EQ(busy.request("GET", "/livez").status,
+            200);  // accepted: one that was only connected may be closed
   running.service().gate.close();
   const Reply reply = client.request("GET", "/readyz");
   EXPECT_EQ(reply.status, 503);
