@@ -27,12 +27,7 @@ class BenchBatch {
       std::vector<BlockId> blocks;
       for (std::int32_t b = 0; b < blocks_each; ++b) blocks.push_back(BlockId(s * blocks_each + b));
       blocks_.push_back(std::move(blocks));
-      std::vector<std::int32_t> tokens;
-      for (std::int32_t t = 0; t < tokens_each; ++t) {
-        state = state * 1664525u + 1013904223u;
-        tokens.push_back(static_cast<std::int32_t>((state >> 8) % runner.weights().shape.vocab_size));
-      }
-      tokens_.push_back(std::move(tokens));
+      tokens_.push_back(random_tokens(state, tokens_each, runner.weights().shape.vocab_size));
     }
   }
 

@@ -26,11 +26,7 @@ class Saturation {
         ahead_(runner.feeds_itself(greedy_) ? 1 : 0) {
     std::uint32_t state = 1;
     for (std::int32_t i = 0; i < requests; ++i) {
-      std::vector<std::int32_t> tokens;
-      for (std::int32_t t = 0; t < prompt; ++t) {
-        state = state * 1664525u + 1013904223u;
-        tokens.push_back(static_cast<std::int32_t>((state >> 8) % runner.weights().shape.vocab_size));
-      }
+      std::vector<std::int32_t> tokens = random_tokens(state, prompt, runner.weights().shape.vocab_size);
       CHECK(scheduler_.submit({.id = SequenceId(i), .prompt = std::move(tokens), .max_tokens = answer}).ok());
     }
     unfinished_ = requests;
@@ -83,6 +79,15 @@ class Saturation {
 };
 
 }  // namespace
+
+std::vector<std::int32_t> random_tokens(std::uint32_t& state, std::int32_t count, std::int64_t vocab_size) {
+  std::vector<std::int32_t> tokens;
+  for (std::int32_t t = 0; t < count; ++t) {
+    state = state * 1664525u + 1013904223u;
+    tokens.push_back(static_cast<std::int32_t>((state >> 8) % vocab_size));
+  }
+  return tokens;
+}
 
 double time_saturated(execute::Runner& runner, std::int32_t requests, std::int32_t prompt,
                       std::int32_t answer, std::int32_t together) {

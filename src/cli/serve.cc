@@ -172,8 +172,7 @@ Verb add_serve(CLI::App& app) {
   command
       ->add_option("--idle-timeout", flags->idle_timeout,
                    "Seconds until a silent connection is closed, for a whole request to arrive, and for a "
-                   "client to take its "
-                   "answer")
+                   "client to take its answer")
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   command

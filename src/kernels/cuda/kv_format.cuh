@@ -22,8 +22,7 @@ __device__ __forceinline__ void write_head(std::byte* page, bool value, int toke
   } else {
     float largest = 0;
     for (int i = 0; i < D / 32; ++i) largest = fmaxf(largest, fabsf(x[i]));
-    for (int step = 16; step > 0; step /= 2)
-      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, step));
+    largest = warp_max(largest);
     constexpr float kLargest = kFormat == KvFormat::kInt8 ? 127.0f : 448.0f;
     const float scale = largest > 0 ? largest / kLargest : 1.0f, inverse = 1.0f / scale;
     if (lane == 0) reinterpret_cast<float*>(page + kv_scales_offset(D))[token] = scale;

@@ -93,9 +93,7 @@ __global__ __launch_bounds__(kThreads) void quantize_rows(const __nv_bfloat16* x
     for (const std::uint32_t two : {words.x, words.y, words.z, words.w})
       most = __hmax2(most, __habs2(reinterpret_cast<const __nv_bfloat162&>(two)));
   }
-  float largest = fmaxf(__low2float(most), __high2float(most));
-  for (int offset = 16; offset > 0; offset /= 2)
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, offset));
+  float largest = warp_max(fmaxf(__low2float(most), __high2float(most)));
   if (threadIdx.x % 32 == 0) largest_of[threadIdx.x / 32] = largest;
   __syncthreads();
   for (const float other : largest_of) largest = fmaxf(largest, other);
