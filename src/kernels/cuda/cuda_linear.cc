@@ -50,7 +50,7 @@ WeightView view_of(const Weight& weight) {
     const std::int64_t group = weight.group_size == 0 ? weight.in_features : weight.group_size;
     view.group_scales = weight.scales.as<std::uint16_t>();
     view.group_zeros = weight.offsets.as<std::uint16_t>();
-    view.groups = static_cast<int>((weight.in_features + group - 1) / group);
+    view.groups = static_cast<int>(stored_groups(weight.in_features, group));
     const auto chunks = static_cast<unsigned>((group + kInt4Chunk - 1) / kInt4Chunk);
     view.group_shift = group == 32 ? -1 : std::bit_width(std::bit_ceil(chunks)) - 1;
   } else {

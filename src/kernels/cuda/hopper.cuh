@@ -117,6 +117,15 @@ __device__ __forceinline__ void box_copy(void* shared, const void* map, int colu
       "l"(map), "r"(column), "r"(row), "r"(shared_address(&barrier))
       : "memory");
 }
+// The same of a map of pairs (tensor_map.h), from a tile of 16 rows on.
+__device__ __forceinline__ void box_copy_pairs(void* shared, const void* map, int column, int tile,
+                                               SharedBarrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %4, %4, %3}], "
+      "[%5];" ::"r"(shared_address(shared)),
+      "l"(map), "r"(column), "r"(tile), "r"(0), "r"(shared_address(&barrier))
+      : "memory");
+}
 
 // An operand in shared memory: rows of 128 bytes of k (64 bf16), their 16-byte pieces swizzled: piece j of
 // row r lies at j ^ (r % 8). The next 16 k are 32 bytes further.

@@ -14,10 +14,10 @@ namespace pagoda::kernels::cuda {
 struct WeightView {
   const std::byte* data = nullptr;
   const float* scales = nullptr;                // INT8, FP8: [out]
-  const std::uint16_t* group_scales = nullptr;  // INT4: half [tile][groups][16]
+  const std::uint16_t* group_scales = nullptr;  // INT4: half, pieces of 16 (tile_layout.cuh)
   const std::uint16_t* group_zeros = nullptr;   // INT4: bf16 of 128 + zero, same shape
   int out_features = 0, in_features = 0, tiles = 0;
-  int groups = 0;       // INT4: of a row
+  int groups = 0;       // INT4: of a row, in memory
   int group_shift = 0;  // INT4: log2 of the chunks that share a scale; -1: groups of 32 k
   bool pairs = false;   // a tile is 8 rows and the 8 that lie out / 2 further down
 

@@ -3,7 +3,8 @@
 // how they become bf16 fragments. A tile is 16 rows of W; a chunk is 64 bytes of each of them.
 //
 //   BF16, FP8   row-major [out, in], as the library GEMM wants them
-//   INT8, INT4  [tile][chunk][half of the tile: 8 rows][lane][16 bytes], k padded with zeros to whole chunks
+//   INT8, INT4  [stack of 8 tiles][chunk][tile][half of the tile: 8 rows][lane][16 bytes], rows padded to whole
+//               stacks, k to whole chunks (tile_layout.cuh)
 //
 // INT4: word i (of 4) of lane c holds k = 32 i + 8 c ... + 7 of the chunk; the pair (2j, 2j+1) of them lies
 // in bits 4j and 16 + 4j, so that one shift and one three-input operation make two bf16 of 128 + value. The
@@ -42,15 +43,12 @@ struct RowMajor {
   }
 };
 
-// Chunks of a tile one after another.
 template <int kValues>
 struct Tiled {
   static constexpr int kChunk = kValues;
   static __device__ __forceinline__ TileRaw load_tile(const WeightView& w, int tile, int chunk, int lane) {
     const int chunks = (w.in_features + kChunk - 1) / kChunk;
-    const std::byte* base =
-        w.data + (static_cast<std::int64_t>(min(tile, w.tiles - 1)) * chunks + chunk) * kTileChunkBytes +
-        lane * 16;
+    const std::byte* base = w.data + piece_of(min(tile, w.tiles - 1), chunks, chunk) * kTileChunkBytes + lane * 16;
     return {load_stream(base), load_stream(base + 512)};
   }
 };
@@ -141,8 +139,7 @@ struct Fp8Format : RowMajor<1> {
 };
 
 struct Int8Format : Tiled<kInt8Chunk> {
-  static constexpr int kItemBytes = kTileChunkBytes, kXLane = 16, kXPieces = 2, kXStep = 8, kDepth = 4,
-                       kRowsAhead = 4;
+  static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8, kDepth = 4, kRowsAhead = 4;
   using Raw = TileRaw;
   static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
     return load_tile(w, tile, chunk, lane);
@@ -159,9 +156,7 @@ template <int kGroupWords, bool kZeros>
 struct Int4Format : Tiled<kInt4Chunk> {
   using Base = Tiled<kInt4Chunk>;
   static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32, kDepth = 2, kRowsAhead = 4;
-  static constexpr int kGroups = 4 / kGroupWords, kScaleBytes = kGroups * 32;  // of a chunk
-  // In shared memory: the chunk, its scales, its zero points.
-  static constexpr int kItemBytes = kTileChunkBytes + kScaleBytes * (kZeros ? 2 : 1);
+  static constexpr int kGroups = 4 / kGroupWords;  // of a chunk
   struct Raw : TileRaw {
     std::uint16_t scale_low[kGroups], scale_high[kGroups], zero_low[kGroups], zero_high[kGroups];
     __device__ float scale(int group, bool high) const {
@@ -173,39 +168,28 @@ struct Int4Format : Tiled<kInt4Chunk> {
     }
   };
 
-  // Group i of the chunk's in the scales or zero points of a tile.
-  static __device__ __forceinline__ const std::uint16_t* group_at(const WeightView& w, bool zeros, int tile,
-                                                                  int chunk, int i) {
-    const int group = min(kGroupWords == 4 ? chunk >> w.group_shift : chunk * kGroups + i, w.groups - 1);
-    return (zeros ? w.group_zeros : w.group_scales) +
-           (static_cast<std::int64_t>(tile) * w.groups + group) * 16;
-  }
-  template <typename GroupAt>
-  static __device__ __forceinline__ void read_groups(GroupAt group_at, int g, Raw& raw) {
+  // Of the 16 rows of a tile: where the scales and zero points of the chunk's groups lie, `stride` apart.
+  static __device__ __forceinline__ void read_groups(const std::uint16_t* scales, const std::uint16_t* zeros, int stride,
+                                                     int g, Raw& raw) {
 #pragma unroll
     for (int i = 0; i < kGroups; ++i) {
-      const std::uint16_t* scales = group_at(false, i);
-      raw.scale_low[i] = scales[g];
-      raw.scale_high[i] = scales[g + 8];
+      raw.scale_low[i] = scales[i * stride + g];
+      raw.scale_high[i] = scales[i * stride + g + 8];
       if constexpr (kZeros) {
-        const std::uint16_t* zeros = group_at(true, i);
-        raw.zero_low[i] = zeros[g];
-        raw.zero_high[i] = zeros[g + 8];
+        raw.zero_low[i] = zeros[i * stride + g];
+        raw.zero_high[i] = zeros[i * stride + g + 8];
       }
     }
+  }
+  // The first group of a chunk. There are as many groups in memory as whole chunks have.
+  static __device__ __forceinline__ int group_of(const WeightView& w, int chunk) {
+    return kGroupWords == 4 ? chunk >> w.group_shift : chunk * kGroups;
   }
   static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
     Raw raw;
     static_cast<TileRaw&>(raw) = Base::load_tile(w, tile, chunk, lane);
-    read_groups([&](bool zeros, int i) { return group_at(w, zeros, min(tile, w.tiles - 1), chunk, i); },
-                lane / 4, raw);
-    return raw;
-  }
-  static __device__ __forceinline__ Raw read(const std::byte* item, int lane) {
-    Raw raw;
-    static_cast<TileRaw&>(raw) = read_tile(item, lane);
-    const auto* groups = reinterpret_cast<const std::uint16_t*>(item + kTileChunkBytes);
-    read_groups([&](bool zeros, int i) { return groups + ((zeros ? kGroups : 0) + i) * 16; }, lane / 4, raw);
+    const std::int64_t at = piece_of(min(tile, w.tiles - 1), w.groups, group_of(w, chunk)) * 16;
+    read_groups(w.group_scales + at, w.group_zeros + at, kStackRows, lane / 4, raw);
     return raw;
   }
   static __device__ __forceinline__ std::uint32_t pair(std::uint32_t w, int j) {

@@ -143,17 +143,16 @@ template <typename Step, typename Plan>
 __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end, int cluster, int clusters,
                                            std::byte* stages, SharedBarrier* full, SharedBarrier* empty,
                                            int lane) {
+  if (lane != 0) return;
   const auto copy_w = [&](int tile, int step, int stage) {
-    if (lane == 0) full[stage].expect(Step::kBytes + Plan::kXBytes);
-    __syncwarp();
-    Step::copy(p, tile, step, stages + stage * Plan::kStageBytes, lane, full[stage]);
+    full[stage].expect(Step::kBytes + Plan::kXBytes);
+    Step::copy(p, tile, step, stages + stage * Plan::kStageBytes, full[stage]);
   };
   const std::int64_t group_bytes = image_features(p.linear.weight.in_features) * (Plan::kXBytes / Step::kK);
   const auto copy_x = [&](int group, int step, int stage) {
-    if (lane == 0)
-      bulk_copy(stages + stage * Plan::kStageBytes + Plan::kWBytes,
-                p.x.data + group * group_bytes + static_cast<std::int64_t>(step) * Plan::kXBytes,
-                Plan::kXBytes, full[stage]);
+    bulk_copy(stages + stage * Plan::kStageBytes + Plan::kWBytes,
+              p.x.data + group * group_bytes + static_cast<std::int64_t>(step) * Plan::kXBytes, Plan::kXBytes,
+              full[stage]);
   };
   // Weights never change; everything else was written by the kernels before.
   int ahead = min(end - begin, Plan::kStages);

@@ -125,50 +125,55 @@ void Packer::pack_rows(const WeightSource& source, Weight& weight, DeviceArena& 
 void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena& arena) {
   const bool int4 = source.format == WeightFormat::kInt4;
   const std::int64_t in = source.in_features, chunk = int4 ? kInt4Chunk : kInt8Chunk;
-  const std::int64_t tiles = (source.out_features + 15) / 16, chunks = (in + chunk - 1) / chunk;
+  const std::int64_t chunks = (in + chunk - 1) / chunk;
   const std::int64_t source_group = source.group_size == 0 ? in : source.group_size;
   // Groups of 64 are stored as two of 32.
   const std::int64_t group = int4 && source_group == 64 ? 32 : source_group;
-  const std::int64_t groups = (in + group - 1) / group;
-  const bool zeros = int4 && (source.has_zeros || group == 32);
+  const std::int64_t groups = stored_groups(in, group);
   if (int4) weight.group_size = group;
-  const std::size_t tile_bytes = chunks * kTileChunkBytes;
-  weight.data = arena.allocate(tensor::MemoryTag::kWeights, tiles * tile_bytes);
+  const bool zeros = int4 && (source.has_zeros || group == 32);
+  const std::size_t stack_bytes = chunks * kStackTiles * kTileChunkBytes;
+  const std::int64_t tiles = stacked_tiles(source.out_features);
+  weight.data = arena.allocate(tensor::MemoryTag::kWeights, tiles / kStackTiles * stack_bytes);
   std::vector<float> row_scales(int4 ? 0 : source.out_features);
   std::vector<std::uint16_t> group_scales(int4 ? tiles * groups * 16 : 0),
       group_zeros(zeros ? group_scales.size() : 0);
 
-  stream(weight.data.data(), tiles, tile_bytes, [&](std::int64_t begin, std::int64_t end, std::byte* out) {
+  const auto write_stacks = [&](std::int64_t begin, std::int64_t end, std::byte* out) {
     const std::int64_t padded = chunks * chunk;
     std::vector<std::int8_t> values(padded), zero(source.groups());
     std::vector<float> scale(source.groups());
-    for (std::int64_t tile = begin; tile < end; ++tile, out += tile_bytes) {
-      std::memset(out, int4 ? 0x88 : 128, tile_bytes);
-      for (int r = 0; r < 16; ++r) {
-        const std::int64_t row = row_of_tile(source.pairs, source.out_features, tile, r);
-        if (row >= source.out_features) continue;
-        std::fill(zero.begin(), zero.end(), symmetric_zero(source.format));
-        source.row_quantized(row, {values.data(), scale.data(), zero.data()});
-        std::fill(values.begin() + in, values.end(), zero.back());  // padding stands for 0.0
-        if (!int4) {
-          row_scales[row] = scale[0];
-          for (std::int64_t k = 0; k < padded; ++k)
-            out[int8_offset(k, r)] = static_cast<std::byte>(values[k] + 128);
-          continue;
-        }
-        for (std::int64_t k = 0; k < padded; k += 8) {
-          std::uint32_t word = 0;
-          for (int j = 0; j < 8; ++j) word |= static_cast<std::uint32_t>(values[k + j] & 15) << int4_shift(j);
-          std::memcpy(out + int4_word_offset(k, r), &word, sizeof(word));
-        }
-        for (std::int64_t g = 0; g < groups; ++g) {
-          const std::int64_t from = g * group / source_group, at = (tile * groups + g) * 16 + r;
-          group_scales[at] = tensor::float_to_half(scale[from]);
-          if (zeros) group_zeros[at] = tensor::to_bfloat16(128.0f + zero[from]).bits;
-        }
+    std::memset(out, int4 ? 0x88 : 128, (end - begin) * stack_bytes);
+    for (std::int64_t i = begin * kStackRows; i < end * kStackRows; ++i) {
+      const std::int64_t tile = i / 16, row = row_of_tile(source.pairs, source.out_features, tile, i % 16);
+      if (tile * 16 >= source.out_features || row >= source.out_features) continue;
+      const int r = static_cast<int>(i % 16);
+      std::fill(zero.begin(), zero.end(), symmetric_zero(source.format));
+      source.row_quantized(row, {values.data(), scale.data(), zero.data()});
+      std::fill(values.begin() + in, values.end(), zero.back());  // padding stands for 0.0
+      const auto chunk_at = [&](std::int64_t k) {
+        return out + piece_of(tile - begin * kStackTiles, chunks, k / chunk) * kTileChunkBytes;
+      };
+      if (!int4) {
+        row_scales[row] = scale[0];
+        for (std::int64_t k = 0; k < padded; ++k)
+          chunk_at(k)[int8_offset(static_cast<int>(k % chunk), r)] = static_cast<std::byte>(values[k] + 128);
+        continue;
+      }
+      for (std::int64_t k = 0; k < padded; k += 8) {
+        std::uint32_t word = 0;
+        for (int j = 0; j < 8; ++j) word |= static_cast<std::uint32_t>(values[k + j] & 15) << int4_shift(j);
+        std::memcpy(chunk_at(k) + int4_word_offset(static_cast<int>(k % chunk), r), &word, sizeof(word));
+      }
+      for (std::int64_t g = 0; g < groups; ++g) {
+        const std::int64_t from = std::min(g * group / source_group, source.groups() - 1),
+                           at = piece_of(tile, groups, g) * 16 + r;
+        group_scales[at] = tensor::float_to_half(scale[from]);
+        if (zeros) group_zeros[at] = tensor::to_bfloat16(128.0f + zero[from]).bits;
       }
     }
-  });
+  };
+  stream(weight.data.data(), tiles / kStackTiles, stack_bytes, write_stacks);
   const void* host_scales = int4 ? static_cast<const void*>(group_scales.data()) : row_scales.data();
   const std::size_t scales_bytes =
       group_scales.size() * sizeof(std::uint16_t) + row_scales.size() * sizeof(float);

@@ -30,12 +30,12 @@ __device__ float weight_at(const WeightView& w, int row, int k) {
     constexpr bool kInt4 = kFormat == WeightFormat::kInt4;
     constexpr int kChunk = kInt4 ? kInt4Chunk : kInt8Chunk;
     const int chunks = (w.in_features + kChunk - 1) / kChunk;
-    const std::byte* bytes = w.data + static_cast<std::int64_t>(tile) * chunks * kTileChunkBytes;
-    if constexpr (!kInt4) return (static_cast<int>(bytes[int8_offset(k, r)]) - 128) * w.row_scale(row);
-    const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(bytes + int4_word_offset(k, r));
+    const std::byte* chunk = w.data + piece_of(tile, chunks, k / kChunk) * kTileChunkBytes;
+    if constexpr (!kInt4) return (static_cast<int>(chunk[int8_offset(k % kChunk, r)]) - 128) * w.row_scale(row);
+    const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(chunk + int4_word_offset(k % kChunk, r));
     const int value = word >> int4_shift(k) & 15;
     const int group = w.group_shift < 0 ? k / 32 : k / kChunk >> w.group_shift;
-    const std::int64_t at = (static_cast<std::int64_t>(tile) * w.groups + group) * 16 + r;
+    const std::int64_t at = piece_of(tile, w.groups, group) * 16 + r;
     const float zero = w.group_zeros == nullptr ? 8.0f : __uint_as_float(w.group_zeros[at] << 16) - 128.0f;
     return (value - zero) * __half2float(reinterpret_cast<const __half*>(w.group_scales)[at]);
   }

@@ -1,6 +1,7 @@
 #pragma once
 // Weights in tiles of 16 rows, as linear_format.cuh reads them: where a row and a value lie. For the host,
-// which packs them, and for the device.
+// which packs them, and for the device. Eight tiles are a stack: a chunk of k of all eight lies in a row, and
+// so do their scales of a group, so that linear_wide.cuh fetches each with one copy.
 
 #include <cuda_runtime.h>
 
@@ -11,6 +12,21 @@ namespace pagoda::kernels::cuda {
 
 inline constexpr int kInt8Chunk = 64, kInt4Chunk = 128;  // values of a row in 64 bytes
 inline constexpr int kTileChunkBytes = 1024;             // 64 bytes of 16 rows
+inline constexpr int kStackTiles = 8, kStackRows = 16 * kStackTiles;
+
+// Which of the pieces in memory is that of tile `tile` and chunk or group `i` of `count`.
+__host__ __device__ constexpr std::int64_t piece_of(std::int64_t tile, std::int64_t count, std::int64_t i) {
+  return (tile / kStackTiles * count + i) * kStackTiles + tile % kStackTiles;
+}
+// INT4: groups of a row in memory, those of whole chunks; groups of more than a chunk are as many as there are.
+constexpr std::int64_t stored_groups(std::int64_t in_features, std::int64_t group) {
+  const std::int64_t whole = (in_features + kInt4Chunk - 1) / kInt4Chunk * kInt4Chunk;
+  return (whole + group - 1) / group;
+}
+// How many tiles are in memory: whole stacks.
+constexpr std::int64_t stacked_tiles(std::int64_t out_features) {
+  return (out_features + kStackRows - 1) / kStackRows * kStackTiles;
+}
 
 // Row r of tile `tile`. With pairs, a tile is 8 rows and the 8 that lie out_features / 2 further down.
 template <typename Int>
@@ -19,14 +35,13 @@ __host__ __device__ inline Int row_of_tile(bool pairs, Int out_features, Int til
   return r < 8 ? tile * 8 + r : out_features / 2 + tile * 8 + r - 8;
 }
 
-// Bytes from the start of a tile to value k of row r.
-__host__ __device__ inline std::int64_t int8_offset(std::int64_t k, int r) {
-  return k / kInt8Chunk * kTileChunkBytes + r / 8 * 512 + (r % 8 * 4 + k % kInt8Chunk / 16) * 16 + k % 16;
+// Bytes from the start of a tile's chunk to value k of row r, k from the start of the chunk.
+__host__ __device__ inline int int8_offset(int k, int r) {
+  return r / 8 * 512 + (r % 8 * 4 + k / 16) * 16 + k % 16;
 }
 // The same to the word of values k / 8 * 8 ... + 7, value k of which begins at bit int4_shift(k).
-__host__ __device__ inline std::int64_t int4_word_offset(std::int64_t k, int r) {
-  const std::int64_t e = k % kInt4Chunk;
-  return k / kInt4Chunk * kTileChunkBytes + r / 8 * 512 + (r % 8 * 4 + e % 32 / 8) * 16 + e / 32 * 4;
+__host__ __device__ inline int int4_word_offset(int k, int r) {
+  return r / 8 * 512 + (r % 8 * 4 + k % 32 / 8) * 16 + k / 32 * 4;
 }
 __host__ __device__ inline int int4_shift(std::int64_t k) {
   return static_cast<int>(4 * (k % 8 / 2) + 16 * (k % 2));

@@ -83,10 +83,10 @@ void launch_wide_linear(const Launcher& launch, WeightFormat format, WideArgs ar
   const WeightView& w = args.linear.weight;
   switch (format) {
     case WeightFormat::kBF16:
-      describe_rows(w.data, w.out_features, w.in_features, 2, w.pairs ? 8 : kWideTileRows, args.map);
+      describe_rows(w.data, w.out_features, w.in_features, 2, w.pairs, args.map);
       return launch_wide_bf16(launch, args);
     case WeightFormat::kFp8:
-      describe_rows(w.data, w.out_features, w.in_features, 1, w.pairs ? 8 : kWideTileRows, args.map);
+      describe_rows(w.data, w.out_features, w.in_features, 1, w.pairs, args.map);
       return launch_wide_fp8(launch, args);
     case WeightFormat::kInt8:
       return launch_wide_int8(launch, args);

@@ -7,25 +7,22 @@
 
 namespace pagoda::kernels::cuda {
 
-inline constexpr int kWideTiles = kWideTileRows / 16;        // of 16 rows
+inline constexpr int kWideTiles = kStackTiles;
+static_assert(kWideTileRows == kStackRows);
 inline constexpr int kWideThreads = 2 * 128, kProducer = 8;  // two warpgroups multiply, a ninth warp copies
 
-// A format's step of k: its bytes in shared memory, the copies that bring it, and its products.
-// Row-major weights come in boxes of the tensor map: 128 rows, or 8 at a time of gate and of up.
+// A format's step of k: its bytes in shared memory, the copies that bring it (by one thread: small copies are
+// as slow as large ones), and its products. Row-major weights come as boxes of the tensor map.
 template <int kStepBytes>
 struct RowMajorStep {
   static constexpr int kBytes = kWideTileRows * kStepBytes;
-  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to, int lane,
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
                                               SharedBarrier& barrier) {
 #if PAGODA_HAS_WGMMA
-    const WeightView& w = p.linear.weight;
-    constexpr int kElements = 64;
-    if (!w.pairs) {
-      if (lane == 0) box_copy(to, p.map, step * kElements, tile * kWideTileRows, barrier);
-    } else if (lane < 2 * kWideTiles) {
-      const int row = w.row_of(tile * kWideTiles + lane / 2, lane % 2 * 8);
-      box_copy(to + lane * 8 * kStepBytes, p.map, step * kElements, row, barrier);
-    }
+    if (p.linear.weight.pairs)
+      box_copy_pairs(to, p.map, step * 64, tile * kWideTiles, barrier);
+    else
+      box_copy(to, p.map, step * 64, tile * kWideTileRows, barrier);
 #endif
   }
 };
@@ -77,28 +74,23 @@ struct WideFp8 : RowMajorStep<64> {
   }
 };
 
-// Tiles of 16 rows, as linear_format.cuh has them.
+// A chunk of a stack of tiles, as tile_layout.cuh has them.
+inline constexpr int kStackBytes = kStackTiles * kTileChunkBytes;
 template <typename Format>
-struct TiledStep {
-  static constexpr int kBytes = kWideTiles * Format::kItemBytes;
-  static __device__ __forceinline__ void copy_tiles(const WeightView& w, int tile, int step, std::byte* to,
-                                                    int lane, SharedBarrier& barrier) {
+__device__ __forceinline__ void copy_stack(const WideArgs& p, int stack, int chunk, std::byte* to,
+                                           SharedBarrier& barrier) {
 #if PAGODA_HAS_WGMMA
-    const int chunks = (w.in_features + Format::kChunk - 1) / Format::kChunk;
-    if (lane < kWideTiles) {
-      const std::int64_t at = std::int64_t{min(tile * kWideTiles + lane, w.tiles - 1)} * chunks + step;
-      bulk_copy(to + lane * Format::kItemBytes, w.data + at * kTileChunkBytes, kTileChunkBytes, barrier);
-    }
+  const int chunks = (p.linear.weight.in_features + Format::kChunk - 1) / Format::kChunk;
+  bulk_copy(to, p.linear.weight.data + (std::int64_t{stack} * chunks + chunk) * kStackBytes, kStackBytes, barrier);
 #endif
-  }
-};
+}
 
-struct WideInt8 : TiledStep<Int8Format> {
-  static constexpr int kK = 64;
+struct WideInt8 {
+  static constexpr int kK = 64, kBytes = kStackBytes;
   static constexpr bool kFromShared = false;
-  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to, int lane,
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
                                               SharedBarrier& barrier) {
-    copy_tiles(p.linear.weight, tile, step, to, lane, barrier);
+    copy_stack<Int8Format>(p, tile, step, to, barrier);
   }
   static __device__ __forceinline__ void fragments(const std::byte* w, int, int warp, int lane,
                                                    Fragments& a) {
@@ -108,23 +100,21 @@ struct WideInt8 : TiledStep<Int8Format> {
 
 // (value - zero) * scale, rounded to bf16.
 template <int kGroupWords, bool kZeros>
-struct WideInt4 : TiledStep<Int4Format<kGroupWords, kZeros>> {
+struct WideInt4 {
   using Format = Int4Format<kGroupWords, kZeros>;
   static constexpr int kK = 128;
   static constexpr bool kFromShared = false;
-  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to, int lane,
+  // The chunk, its scales, its zero points.
+  static constexpr int kScaleBytes = Format::kGroups * kStackRows * 2;
+  static constexpr int kBytes = kStackBytes + kScaleBytes * (kZeros ? 2 : 1);
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
                                               SharedBarrier& barrier) {
-    const WeightView& w = p.linear.weight;
-    WideInt4::copy_tiles(w, tile, step, to, lane, barrier);
+    copy_stack<Format>(p, tile, step, to, barrier);
 #if PAGODA_HAS_WGMMA
-    // Scales of the tiles by the next 8 lanes, zero points by those after them.
-    const int kind = lane / kWideTiles - 1, t = lane % kWideTiles;
-    if (kind != 0 && !(kZeros && kind == 1)) return;
-    std::byte* place = to + t * Format::kItemBytes + kTileChunkBytes + kind * Format::kScaleBytes;
-    for (int i = 0; i < Format::kGroups; ++i)
-      bulk_copy(place + i * 32,
-                Format::group_at(w, kind == 1, min(tile * kWideTiles + t, w.tiles - 1), step, i), 32,
-                barrier);
+    const WeightView& w = p.linear.weight;
+    const std::int64_t at = (std::int64_t{tile} * w.groups + Format::group_of(w, step)) * kStackRows;
+    bulk_copy(to + kStackBytes, w.group_scales + at, kScaleBytes, barrier);
+    if constexpr (kZeros) bulk_copy(to + kStackBytes + kScaleBytes, w.group_zeros + at, kScaleBytes, barrier);
 #endif
   }
   static __device__ __forceinline__ std::uint32_t dequantized(std::uint32_t w, int j, __nv_bfloat162 zero,
@@ -135,7 +125,10 @@ struct WideInt4 : TiledStep<Int4Format<kGroupWords, kZeros>> {
   }
   static __device__ __forceinline__ void fragments(const std::byte* w, int half, int warp, int lane,
                                                    Fragments& a) {
-    const typename Format::Raw raw = Format::read(w + warp * Format::kItemBytes, lane);
+    typename Format::Raw raw;
+    static_cast<TileRaw&>(raw) = read_tile(w + warp * kTileChunkBytes, lane);
+    const auto* scales = reinterpret_cast<const std::uint16_t*>(w + kStackBytes) + warp * 16;
+    Format::read_groups(scales, scales + kScaleBytes / 2, kStackRows, lane / 4, raw);
 #pragma unroll
     for (int of_half = 0; of_half < 2; ++of_half) {
       const int i = 2 * half + of_half, group = i / kGroupWords;
