@@ -1,5 +1,6 @@
-// Time of each linear operator of a decoder layer on a GPU, beside its floor: a graph of one operator over several
-// layers (so that no weight is still in L2) is replayed. The head stands for itself. Attention is not in it.
+// Time of each linear operator of a decoder layer on a GPU, beside its floor: a graph of one operator over
+// several layers (so that no weight is still in L2) is replayed. The head stands for itself. Attention is not
+// in it.
 
 #include <fmt/core.h>
 
@@ -75,8 +76,7 @@ class LayerBench {
     const View hidden = workspace_.hidden.first_rows(rows), normed = workspace_.normed.first_rows(rows),
                attended = workspace_.attended.first_rows(rows), qkv = workspace_.qkv.first_rows(rows),
                gate_up = workspace_.gate_up.first_rows(rows),
-               activated = workspace_.activated.first_rows(rows),
-               logits = workspace_.logits.first_rows(rows);
+               activated = workspace_.activated.first_rows(rows), logits = workspace_.logits.first_rows(rows);
     const auto run_qkv = [&](const model::DenseLayer& l) { cuda_.linear(normed, l.qkv, qkv, false); };
     const auto run_o = [&](const model::DenseLayer& l) {
       cuda_.linear_add_norm(attended, l.o, hidden, l.mlp_norm.as<float>(), eps, normed);
@@ -104,15 +104,16 @@ class LayerBench {
   }
 
  private:
-  void print(std::int64_t rows, const char* name, const std::vector<const Weight*>& weights, double us) const {
+  void print(std::int64_t rows, const char* name, const std::vector<const Weight*>& weights,
+             double us) const {
     double bytes = 0, operations = 0;
     for (const Weight* weight : weights) {
       bytes += static_cast<double>(weight->bytes());
       operations += 2.0 * static_cast<double>(rows * weight->out_features * weight->in_features);
     }
     const double floor = 1e6 * std::max(bytes / limits_.read_bytes, operations / limits_.bf16_operations);
-    fmt::print("{:5} {:9} {:8.1f} us  floor {:7.1f} us  {:4.0f} %  {:5.2f} TB/s  {:4.0f} TFLOP/s\n", rows, name, us,
-               floor, 100 * floor / us, bytes / us / 1e6, operations / us / 1e6);
+    fmt::print("{:5} {:9} {:8.1f} us  floor {:7.1f} us  {:4.0f} %  {:5.2f} TB/s  {:4.0f} TFLOP/s\n", rows,
+               name, us, floor, 100 * floor / us, bytes / us / 1e6, operations / us / 1e6);
   }
 
   CudaBackend& cuda_;
@@ -130,7 +131,8 @@ int run(int argc, char** argv) {
   app.add_option("--format", format, "bf16, fp8, int8 or int4")->capture_default_str();
   app.add_option("--head-format", head_format, "as --format; INT8 beside integers, else BF16, when left out");
   app.add_option("--rows", rows, "Rows of x")->delimiter(',')->capture_default_str();
-  app.add_option("--layers", layers, "Their weights should be several times the L2 cache")->capture_default_str();
+  app.add_option("--layers", layers, "Their weights should be several times the L2 cache")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   auto shape = model::named_shape(shape_name);
@@ -143,12 +145,13 @@ int run(int argc, char** argv) {
     }
   shape->num_layers = layers;
   const std::int64_t max_rows = *std::ranges::max_element(rows);
-  (*cuda)->reserve({.max_tokens = max_rows,
-                    .max_features = std::max(shape->intermediate_size, shape->q_size() + 2 * shape->kv_size()),
-                    .num_heads = shape->num_heads,
-                    .kv = {1, shape->num_kv_heads, shape->head_dim, 16},
-                    .max_sequences = max_rows,
-                    .max_context = 256});
+  (*cuda)->reserve(
+      {.max_tokens = max_rows,
+       .max_features = std::max(shape->intermediate_size, shape->q_size() + 2 * shape->kv_size()),
+       .num_heads = shape->num_heads,
+       .kv = {1, shape->num_kv_heads, shape->head_dim, 16},
+       .max_sequences = max_rows,
+       .max_context = 256});
   const model::DenseWeights weights = model::random_dense(*shape, *formats, **cuda);
   fmt::print("{} {}\n", shape_name, format);
   LayerBench bench(**cuda, weights, max_rows);

@@ -121,7 +121,8 @@ __device__ __forceinline__ void box_copy(void* shared, const void* map, int colu
 __device__ __forceinline__ void box_copy_pairs(void* shared, const void* map, int column, int tile,
                                                SharedBarrier& barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %4, %4, %3}], "
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %4, %4, "
+      "%3}], "
       "[%5];" ::"r"(shared_address(shared)),
       "l"(map), "r"(column), "r"(tile), "r"(0), "r"(shared_address(&barrier))
       : "memory");

@@ -3,7 +3,8 @@
 // how they become bf16 fragments. A tile is 16 rows of W; a chunk is 64 bytes of each of them.
 //
 //   BF16, FP8   row-major [out, in], as the library GEMM wants them
-//   INT8, INT4  [stack of 8 tiles][chunk][tile][half of the tile: 8 rows][lane][16 bytes], rows padded to whole
+//   INT8, INT4  [stack of 8 tiles][chunk][tile][half of the tile: 8 rows][lane][16 bytes], rows padded to
+//   whole
 //               stacks, k to whole chunks (tile_layout.cuh)
 //
 // INT4: word i (of 4) of lane c holds k = 32 i + 8 c ... + 7 of the chunk; the pair (2j, 2j+1) of them lies
@@ -48,7 +49,8 @@ struct Tiled {
   static constexpr int kChunk = kValues;
   static __device__ __forceinline__ TileRaw load_tile(const WeightView& w, int tile, int chunk, int lane) {
     const int chunks = (w.in_features + kChunk - 1) / kChunk;
-    const std::byte* base = w.data + piece_of(min(tile, w.tiles - 1), chunks, chunk) * kTileChunkBytes + lane * 16;
+    const std::byte* base =
+        w.data + piece_of(min(tile, w.tiles - 1), chunks, chunk) * kTileChunkBytes + lane * 16;
     return {load_stream(base), load_stream(base + 512)};
   }
 };
@@ -169,8 +171,8 @@ struct Int4Format : Tiled<kInt4Chunk> {
   };
 
   // Of the 16 rows of a tile: where the scales and zero points of the chunk's groups lie, `stride` apart.
-  static __device__ __forceinline__ void read_groups(const std::uint16_t* scales, const std::uint16_t* zeros, int stride,
-                                                     int g, Raw& raw) {
+  static __device__ __forceinline__ void read_groups(const std::uint16_t* scales, const std::uint16_t* zeros,
+                                                     int stride, int g, Raw& raw) {
 #pragma unroll
     for (int i = 0; i < kGroups; ++i) {
       raw.scale_low[i] = scales[i * stride + g];

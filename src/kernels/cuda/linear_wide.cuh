@@ -62,11 +62,18 @@ struct LaneRows {
   }
 };
 
-// Adds up and finishes this block's share of the columns that the cluster has in shared memory: rows of x
-// from first_column on. `sums`: [column][kColumn], the same place in each block.
+// Where the warps of a cluster meet: `left` when all have left their sums, `read` when all have read.
+struct Exchange {
+  float* sums;  // [column][kColumn], the same place in each block
+  SharedBarrier *left, *read;
+  std::uint32_t parity = 0;
+};
+
+// Adds up and finishes this block's share of the columns that the cluster leaves in shared memory: rows of x
+// from first_column on.
 template <typename Plan>
 __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows, int first_column,
-                                               const float* sums, int rank, int warp, int lane) {
+                                               const Exchange& exchange, int rank, int warp, int lane) {
   constexpr int kAtOnce = 2, kRows = LaneRows::kCount;
   const LinearArgs& p = wide.linear;
   const int stride = kWideWarps * wide.splits;
@@ -82,9 +89,11 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
 #pragma unroll
       for (int e = 0; e < kRows; ++e) inputs[i][e].fetch(p, n, rows.row[e], wanted && rows.exists[e]);
     }
-#pragma unroll 1
+    // Only now: what comes from afar is on its way.
+    exchange.left->wait_for_cluster(exchange.parity);
+#pragma unroll 4
     for (int block = 0; block < wide.splits; ++block) {
-      const std::uint32_t base = address_in_cluster(sums + lane, block);
+      const std::uint32_t base = address_in_cluster(exchange.sums + lane, block);
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
         const int column = min(first + i * stride, Plan::kRound - 1);
@@ -105,13 +114,6 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
   }
 }
 
-// Where the warps of a cluster meet: `left` when all have left their sums, `read` when all have read.
-struct Exchange {
-  float* sums;
-  SharedBarrier *left, *read;
-  std::uint32_t parity = 0;
-};
-
 template <typename Plan, int N>
 __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_column,
                                             const float (&sum)[N / 2], int rank, Exchange& exchange) {
@@ -130,8 +132,7 @@ __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int fir
         mine[(j * 8 + e % 2) * Plan::kColumn + e / 2 * 8] = sum[(first / 8 + j) * 4 + e];
     __syncwarp();
     if (lane < p.splits) exchange.left->arrive_at(lane);
-    exchange.left->wait_for_cluster(exchange.parity);
-    finish_columns<Plan>(p, rows, first_column + first, exchange.sums, rank, warp, lane);
+    finish_columns<Plan>(p, rows, first_column + first, exchange, rank, warp, lane);
     __syncwarp();
     if (lane < p.splits) exchange.read->arrive_at_having_read(lane);
     exchange.parity ^= 1;

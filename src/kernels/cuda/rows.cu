@@ -31,8 +31,10 @@ __device__ float weight_at(const WeightView& w, int row, int k) {
     constexpr int kChunk = kInt4 ? kInt4Chunk : kInt8Chunk;
     const int chunks = (w.in_features + kChunk - 1) / kChunk;
     const std::byte* chunk = w.data + piece_of(tile, chunks, k / kChunk) * kTileChunkBytes;
-    if constexpr (!kInt4) return (static_cast<int>(chunk[int8_offset(k % kChunk, r)]) - 128) * w.row_scale(row);
-    const std::uint32_t word = *reinterpret_cast<const std::uint32_t*>(chunk + int4_word_offset(k % kChunk, r));
+    if constexpr (!kInt4)
+      return (static_cast<int>(chunk[int8_offset(k % kChunk, r)]) - 128) * w.row_scale(row);
+    const std::uint32_t word =
+        *reinterpret_cast<const std::uint32_t*>(chunk + int4_word_offset(k % kChunk, r));
     const int value = word >> int4_shift(k) & 15;
     const int group = w.group_shift < 0 ? k / 32 : k / kChunk >> w.group_shift;
     const std::int64_t at = piece_of(tile, w.groups, group) * 16 + r;

@@ -18,7 +18,8 @@ inline constexpr int kStackTiles = 8, kStackRows = 16 * kStackTiles;
 __host__ __device__ constexpr std::int64_t piece_of(std::int64_t tile, std::int64_t count, std::int64_t i) {
   return (tile / kStackTiles * count + i) * kStackTiles + tile % kStackTiles;
 }
-// INT4: groups of a row in memory, those of whole chunks; groups of more than a chunk are as many as there are.
+// INT4: groups of a row in memory, those of whole chunks; groups of more than a chunk are as many as there
+// are.
 constexpr std::int64_t stored_groups(std::int64_t in_features, std::int64_t group) {
   const std::int64_t whole = (in_features + kInt4Chunk - 1) / kInt4Chunk * kInt4Chunk;
   return (whole + group - 1) / group;

@@ -81,7 +81,8 @@ __device__ __forceinline__ void copy_stack(const WideArgs& p, int stack, int chu
                                            SharedBarrier& barrier) {
 #if PAGODA_HAS_WGMMA
   const int chunks = (p.linear.weight.in_features + Format::kChunk - 1) / Format::kChunk;
-  bulk_copy(to, p.linear.weight.data + (std::int64_t{stack} * chunks + chunk) * kStackBytes, kStackBytes, barrier);
+  bulk_copy(to, p.linear.weight.data + (std::int64_t{stack} * chunks + chunk) * kStackBytes, kStackBytes,
+            barrier);
 #endif
 }
 
