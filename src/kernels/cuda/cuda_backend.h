@@ -46,7 +46,9 @@ class CudaBackend : public Ops {
   virtual double seconds_between(int first_point, int second_point) = 0;
   static constexpr int kTimePoints = 8;
 
-  // Records what `work` enqueues instead of running it. launch() may be called any number of times.
+  // Records what `work` enqueues instead of running it; all that was enqueued before has run then, and
+  // operators may have tried on the device which of their kernels are fastest. launch() may be called any
+  // number of times.
   class Graph {
    public:
     virtual ~Graph() = default;

@@ -280,8 +280,12 @@ double CudaOps::seconds_between(int first_point, int second_point) {
 
 std::unique_ptr<CudaBackend::Graph> CudaOps::capture(const std::function<void()>& work) {
   cudaGraph_t graph = nullptr;
+  CUDA_CHECK(cudaStreamSynchronize(launch_.stream));
   CUDA_CHECK(cudaStreamBeginCapture(launch_.stream, cudaStreamCaptureModeThreadLocal));
+  // What is recorded is worth measuring: it runs again and again, for the same few shapes.
+  if (gemm_ != nullptr) gemm_->measure(dequantized_.data(), dequantized_.size());
   work();
+  if (gemm_ != nullptr) gemm_->measure(nullptr, 0);
   CUDA_CHECK(cudaStreamEndCapture(launch_.stream, &graph));
   return std::make_unique<CudaGraph>(graph);
 }

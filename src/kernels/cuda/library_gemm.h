@@ -1,6 +1,9 @@
 #pragma once
 // Large matrix products by cuBLASLt, which is looked for at run time: building needs nvcc alone, and a
 // machine without the library still runs, on our own kernels. One thread calls.
+//
+// For each shape the library names several kernels, the one it thinks best first. Few rows of x are worth
+// more than its guess: measure() lets a product of them take the kernel that is fastest here.
 
 #include <cstddef>
 #include <cstdint>
@@ -39,18 +42,29 @@ class LibraryGemm {
   void multiply(const Product& product, const Operands& operands, void* workspace, void* stream);
   static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
 
+  // While scratch is not null: the first multiply() of a product whose result has room there tries the
+  // library's kernels, on a stream of its own, with the operands it is given but for `out`. Nothing else may
+  // use scratch and workspace meanwhile; a capture on this thread may be under way.
+  void measure(void* scratch, std::size_t scratch_bytes);
+
   const std::string& path() const { return path_; }
 
  private:
   struct Functions;
   struct Plan;
   LibraryGemm();
-  const Plan& plan_for(const Product& product);
+  Plan& plan_for(const Product& product);
+  int run(const Plan& plan, int candidate, const Product& product, const Operands& operands, void* workspace,
+          void* stream);
+  void choose(Plan& plan, const Product& product, const Operands& operands, void* workspace);
 
   std::string path_;
   std::unique_ptr<Functions> functions_;
   void* handle_ = nullptr;
-  std::map<Product, std::unique_ptr<Plan>> plans_;  // one a shape: the library takes some 50 us to choose
+  std::map<Product, std::unique_ptr<Plan>>
+      plans_;  // one a shape: the library takes some 50 us to name kernels
+  void* scratch_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
 };
 
 }  // namespace pagoda::kernels::cuda
