@@ -175,7 +175,7 @@ void LibraryGemm::choose(Plan& plan, const Product& product, const Operands& ope
       CUDA_CHECK(cudaMemsetAsync(scratch_, 0, scratch_bytes_, stream));
       works = works && run(plan, i, product, trial, workspace, stream) == 0;
     });
-    if (!works || (i > 0 && seconds > kWorthwhile * best)) continue;
+    if (!works || (best > 0 && seconds > kWorthwhile * best)) continue;
     best = seconds;
     plan.chosen = i;
   }
