@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "kernels/cuda/cuda_ops.h"
-#include "kernels/cuda/rows.cuh"
 
 namespace pagoda::kernels::cuda {
 namespace {
@@ -78,6 +77,7 @@ tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
 
 void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args) {
   CHECK(x.cols == weight.in_features);
+  quantized_ = nullptr;
   const std::int64_t partials_a_row = x.cols / 16, out_partials_a_row = (weight.out_features + 15) / 16;
   if (x.data == deferred_) {
     args.x_partials = norm_partials_.as<float>();
@@ -113,14 +113,25 @@ void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
   launch_wide_linear(launch_, weight.format, wide);
 }
 
+Fp8Rows CudaOps::quantized_ahead(tensor::View out) {
+  if (!has_fp8_weights_ || out.rows <= kSmallRows) return {};
+  quantized_ = out.data;
+  return {ordered_x_.data(), x_scales_.as<float>()};
+}
+
 void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
+  const bool is_quantized = x.data == quantized_ && weight.input_order.size() == 0;
+  quantized_ = nullptr;
   const tensor::View input = ordered(x, weight);
   const auto multiply = [&](const LibraryGemm::Product& product, const LibraryGemm::Operands& operands) {
     gemm_->multiply(product, operands, gemm_workspace_.data(), launch_.stream);
   };
   LibraryGemm::Product product;
   product.m = x.rows;
-  product.n = weight.out_features;
+  // A vocabulary of odd size would have the slowest of kernels: what fills up the weight's rows is zero, and
+  // goes to what fills up the rows of `out`.
+  product.n =
+      padded_rows(weight.out_features) <= out.stride ? padded_rows(weight.out_features) : weight.out_features;
   product.k = x.cols;
   product.x_stride = input.stride;
   product.w_stride = x.cols;
@@ -134,11 +145,13 @@ void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View 
   in_fp8.fp8 = true;
   in_fp8.x_stride = x.cols;
   if (weight.format == WeightFormat::kFp8 && fp8_gemm_ && gemm_->can_multiply(in_fp8)) {
-    launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
-                         static_cast<int>(x.cols), ordered_x_.data(), x_scales_.as<float>());
-    return multiply(in_fp8, {.x = ordered_x_.data(),
+    const Fp8Rows rows{ordered_x_.data(), x_scales_.as<float>()};
+    if (!is_quantized)
+      launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
+                           static_cast<int>(x.cols), rows);
+    return multiply(in_fp8, {.x = rows.data,
                              .w = weight.data.data(),
-                             .x_scales = x_scales_.as<float>(),
+                             .x_scales = rows.scales,
                              .w_scales = weight.scales.as<float>(),
                              .out = out.data});
   }

@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "kernels/cuda/fp8_check.h"
-#include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/sample.cuh"
 #include "kernels/cuda/tensor_map.h"
 
@@ -110,6 +109,12 @@ std::string CudaOps::description() const {
                      gemm_ != nullptr ? "cuBLASLt" : "no cuBLASLt: " + no_gemm_);
 }
 
+Weight CudaOps::pack(const WeightSource& source) {
+  Weight weight = packer_->pack(source, arena_);
+  has_fp8_weights_ = has_fp8_weights_ || (fp8_gemm_ && weight.format == WeightFormat::kFp8);
+  return weight;
+}
+
 tensor::Buffer CudaOps::place(tensor::Buffer host) {
   if (host.size() == 0) return host;
   tensor::Buffer device = arena_.allocate(host.tag(), host.size());
@@ -179,12 +184,12 @@ void CudaOps::embed(std::span<const std::int32_t> tokens, const Weight& embeddin
 void CudaOps::rms_norm(tensor::View x, const float* weight, float eps, tensor::View out) {
   if (out.data == deferred_) deferred_ = nullptr;
   launch_rms_norm(launch_, x.as<float>(), x.stride, weight, eps, static_cast<int>(x.rows),
-                  static_cast<int>(x.cols), out.as<__nv_bfloat16>(), out.stride);
+                  static_cast<int>(x.cols), out.as<__nv_bfloat16>(), out.stride, quantized_ahead(out));
 }
 
 void CudaOps::swiglu(tensor::View gate_up, tensor::View out) {
   launch_swiglu(launch_, gate_up.as<__nv_bfloat16>(), gate_up.stride, static_cast<int>(out.rows),
-                static_cast<int>(out.cols), out.as<__nv_bfloat16>(), out.stride);
+                static_cast<int>(out.cols), out.as<__nv_bfloat16>(), out.stride, quantized_ahead(out));
 }
 
 void CudaOps::gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) {

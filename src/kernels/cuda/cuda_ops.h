@@ -9,6 +9,7 @@
 #include "kernels/cuda/library_gemm.h"
 #include "kernels/cuda/linear_args.cuh"
 #include "kernels/cuda/pack.h"
+#include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/wide_args.cuh"
 
 namespace pagoda::kernels::cuda {
@@ -29,7 +30,7 @@ class CudaOps final : public CudaBackend {
   tensor::Buffer place(tensor::Buffer host) override;
   bool on_device() const override { return true; }
   std::size_t memory_budget_bytes() const override;
-  Weight pack(const WeightSource& source) override { return packer_->pack(source, arena_); }
+  Weight pack(const WeightSource& source) override;
   std::size_t kv_layer_block_bytes(const KvShape& shape) const override;
   base::Status check_kv_shape(const KvShape& shape, std::int64_t num_heads) const override;
   std::size_t scratch_bytes(const OpsLimits& limits) const override;
@@ -80,6 +81,8 @@ class CudaOps final : public CudaBackend {
   void wide_linear(const Weight& weight, const LinearArgs& args);
   // bf16 weights, or parts of others made bf16, in the library.
   void library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate);
+  // Where to leave `out` in e4m3 too, for the linear operator that comes next, if that is likely to want it.
+  Fp8Rows quantized_ahead(tensor::View out);
   // x with its columns in the order of the weight's.
   tensor::View ordered(tensor::View x, const Weight& weight);
   AttentionView attention_view(const AttentionArgs& args, const KvCache& cache, std::int64_t layer) const;
@@ -91,8 +94,9 @@ class CudaOps final : public CudaBackend {
   std::unique_ptr<Packer> packer_;
   std::string no_gemm_;  // why there is no library
   std::unique_ptr<LibraryGemm> gemm_;
-  bool wide_ = false;      // whether linear_wide.cuh's kernels run here
-  bool fp8_gemm_ = false;  // whether the library multiplies e4m3, with a scale a row
+  bool wide_ = false;             // whether linear_wide.cuh's kernels run here
+  bool fp8_gemm_ = false;         // whether the library multiplies e4m3, with a scale a row
+  bool has_fp8_weights_ = false;  // that the library takes
   cudaEvent_t events_[kEvents] = {};
   cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.
@@ -103,6 +107,8 @@ class CudaOps final : public CudaBackend {
   // eps.
   const std::byte* deferred_ = nullptr;
   float deferred_eps_ = 0;
+  // Which view's values lie in ordered_x_ and x_scales_ as e4m3.
+  const std::byte* quantized_ = nullptr;
 };
 
 }  // namespace pagoda::kernels::cuda

@@ -62,70 +62,140 @@ __global__ void dequantize(const WeightView w, int first_row, __nv_bfloat16* out
         __float2bfloat16(weight_at<kFormat>(w, row, k));
 }
 
-// One block a row, which stays in registers between the two passes.
-__global__ __launch_bounds__(kThreads) void rms_norm(const float* x, std::int64_t x_stride,
-                                                     const float* weight, float eps, int columns,
-                                                     __nv_bfloat16* out, std::int64_t out_stride) {
-  __shared__ float sums[kThreads / 32];
+// Rows that one block works on, 8 neighbouring values a thread at a time. What a thread has written it reads
+// again without waiting for others.
+constexpr int kRowThreads = 512;
+
+struct Eight {
+  float of[8];
+};
+__device__ __forceinline__ Eight load_eight(const float* from) {
+  const float4 low = *reinterpret_cast<const float4*>(from),
+               high = *reinterpret_cast<const float4*>(from + 4);
+  return {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+}
+__device__ __forceinline__ Eight load_eight(const __nv_bfloat16* from) {
+  const uint4 words = load_16(from);
+  Eight values;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const std::uint32_t two = word(words, i);
+    const float2 both = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(two));
+    values.of[2 * i] = both.x;
+    values.of[2 * i + 1] = both.y;
+  }
+  return values;
+}
+__device__ __forceinline__ void store_eight(__nv_bfloat16* to, const Eight& v) {
+  *reinterpret_cast<uint4*>(to) = make_uint4(pack_bf16(v.of[0], v.of[1]), pack_bf16(v.of[2], v.of[3]),
+                                             pack_bf16(v.of[4], v.of[5]), pack_bf16(v.of[6], v.of[7]));
+}
+__device__ __forceinline__ float largest_of(const Eight& v, float largest) {
+  for (const float value : v.of) largest = fmaxf(largest, fabsf(value));
+  return largest;
+}
+
+// combine(a, b) over all threads of the block.
+template <typename Combine>
+__device__ __forceinline__ float over_block(float value, Combine combine) {
+  __shared__ float of_warp[kRowThreads / 32];
+  for (int offset = 16; offset > 0; offset /= 2)
+    value = combine(value, __shfl_xor_sync(0xffffffffu, value, offset));
+  __syncthreads();  // of what was here before
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = of_warp[0];
+  for (int i = 1; i < kRowThreads / 32; ++i) value = combine(value, of_warp[i]);
+  return value;
+}
+
+// A row in e4m3, with its scale; `largest`: of the values that this thread has seen.
+__device__ __forceinline__ void quantize_row(const __nv_bfloat16* row, int columns, float largest,
+                                             const Fp8Rows& out) {
+  constexpr float kLargestE4m3 = 448;
+  largest = over_block(largest, [](float a, float b) { return fmaxf(a, b); });
+  const float scale = largest > 0 ? largest / kLargestE4m3 : 1.0f, inverse = 1.0f / scale;
+  if (threadIdx.x == 0) out.scales[blockIdx.x] = scale;
+  auto* to = reinterpret_cast<uint2*>(out.data + static_cast<std::int64_t>(blockIdx.x) * columns);
+  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
+    const Eight v = load_eight(row + 8 * i);
+    std::uint32_t pairs[4];
+    for (int j = 0; j < 4; ++j)
+      pairs[j] = __nv_cvt_float2_to_fp8x2({v.of[2 * j] * inverse, v.of[2 * j + 1] * inverse}, __NV_SATFINITE,
+                                          __NV_E4M3);
+    to[i] = make_uint2(pairs[0] | pairs[1] << 16, pairs[2] | pairs[3] << 16);
+  }
+}
+
+__global__ __launch_bounds__(kRowThreads) void quantize_rows(const __nv_bfloat16* x, std::int64_t x_stride,
+                                                             int columns, const Fp8Rows out) {
+  wait_for_previous();
+  let_next_start();
+  const __nv_bfloat16* row = x + blockIdx.x * x_stride;
+  float largest = 0;
+  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads)
+    largest = largest_of(load_eight(row + 8 * i), largest);
+  quantize_row(row, columns, largest, out);
+}
+
+__global__ __launch_bounds__(kRowThreads) void rms_norm(const float* x, std::int64_t x_stride,
+                                                        const float* weight, float eps, int columns,
+                                                        __nv_bfloat16* out, std::int64_t out_stride,
+                                                        const Fp8Rows fp8) {
   wait_for_previous();
   let_next_start();
   const float* row = x + blockIdx.x * x_stride;
+  __nv_bfloat16* to = out + blockIdx.x * out_stride;
   float squares = 0;
-  for (int i = threadIdx.x; i < columns; i += kThreads) squares += row[i] * row[i];
-  squares = warp_sum(squares);
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = squares;
-  __syncthreads();
-  float total = 0;
-  for (const float sum : sums) total += sum;
+  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads)
+    for (const float value : load_eight(row + 8 * i).of) squares += value * value;
+  const float total = over_block(squares, [](float a, float b) { return a + b; });
   const float inverse = rsqrtf(total / static_cast<float>(columns) + eps);
-  for (int i = threadIdx.x; i < columns; i += kThreads)
-    out[blockIdx.x * out_stride + i] = __float2bfloat16(row[i] * inverse * weight[i]);
+  float largest = 0;
+  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
+    Eight v = load_eight(row + 8 * i);
+    const Eight w = load_eight(weight + 8 * i);
+    for (int j = 0; j < 8; ++j) v.of[j] *= inverse * w.of[j];
+    largest = largest_of(v, largest);
+    store_eight(to + 8 * i, v);
+  }
+  if (fp8.data != nullptr) quantize_row(to, columns, largest, fp8);
 }
 
-// One block a row; columns are a multiple of 16 (pack.cc).
-__global__ __launch_bounds__(kThreads) void quantize_rows(const __nv_bfloat16* x, std::int64_t x_stride,
-                                                          int columns, std::byte* out, float* scales) {
-  __shared__ float largest_of[kThreads / 32];
-  wait_for_previous();
-  let_next_start();
-  const auto* row = reinterpret_cast<const uint4*>(x + blockIdx.x * x_stride);
-  __nv_bfloat162 most = __float2bfloat162_rn(0.0f);
-  for (int i = threadIdx.x; i < columns / 8; i += kThreads) {
-    const uint4 words = row[i];
-    for (const std::uint32_t two : {words.x, words.y, words.z, words.w})
-      most = __hmax2(most, __habs2(reinterpret_cast<const __nv_bfloat162&>(two)));
-  }
-  float largest = warp_max(fmaxf(__low2float(most), __high2float(most)));
-  if (threadIdx.x % 32 == 0) largest_of[threadIdx.x / 32] = largest;
-  __syncthreads();
-  for (const float other : largest_of) largest = fmaxf(largest, other);
-  constexpr float kLargestE4m3 = 448;
-  const float scale = largest > 0 ? largest / kLargestE4m3 : 1.0f, inverse = 1.0f / scale;
-  if (threadIdx.x == 0) scales[blockIdx.x] = scale;
-  auto* to = reinterpret_cast<uint2*>(out + static_cast<std::int64_t>(blockIdx.x) * columns);
-  for (int i = threadIdx.x; i < columns / 8; i += kThreads) {
-    const uint4 words = row[i];
-    const std::uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
-    std::uint32_t bytes[4];
-    for (int j = 0; j < 4; ++j) {
-      const float2 both = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(pairs[j]));
-      bytes[j] = __nv_cvt_float2_to_fp8x2({both.x * inverse, both.y * inverse}, __NV_SATFINITE, __NV_E4M3);
-    }
-    to[i] = make_uint2(bytes[0] | bytes[1] << 16, bytes[2] | bytes[3] << 16);
-  }
+__device__ __forceinline__ Eight swiglu_of(const __nv_bfloat16* gate, int columns, int i) {
+  Eight v = load_eight(gate + i);
+  const Eight up = load_eight(gate + columns + i);
+  for (int j = 0; j < 8; ++j) v.of[j] = v.of[j] / (1.0f + __expf(-v.of[j])) * up.of[j];
+  return v;
 }
 
-__global__ void swiglu(const __nv_bfloat16* gate_up, std::int64_t gate_up_stride, int columns,
-                       __nv_bfloat16* out, std::int64_t out_stride) {
+// Blocks of a row that share nothing.
+__global__ __launch_bounds__(kThreads) void swiglu(const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,
+                                                   int columns, __nv_bfloat16* out, std::int64_t out_stride) {
   wait_for_previous();
   let_next_start();
-  const __nv_bfloat16* gate = gate_up + blockIdx.y * gate_up_stride;
-  const int i = (blockIdx.x * kThreads + threadIdx.x) * 2;
-  if (i >= columns) return;
-  const float2 g = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gate + i));
-  const float2 u = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gate + columns + i));
-  *reinterpret_cast<std::uint32_t*>(out + blockIdx.y * out_stride + i) =
-      pack_bf16(g.x / (1.0f + __expf(-g.x)) * u.x, g.y / (1.0f + __expf(-g.y)) * u.y);
+  const int i = (blockIdx.x * kThreads + threadIdx.x) * 8;
+  if (i < columns)
+    store_eight(out + blockIdx.y * out_stride + i,
+                swiglu_of(gate_up + blockIdx.y * gate_up_stride, columns, i));
+}
+
+__global__ __launch_bounds__(kRowThreads) void swiglu_fp8(const __nv_bfloat16* gate_up,
+                                                          std::int64_t gate_up_stride, int columns,
+                                                          __nv_bfloat16* out, std::int64_t out_stride,
+                                                          const Fp8Rows fp8) {
+  wait_for_previous();
+  let_next_start();
+  const __nv_bfloat16* gate = gate_up + blockIdx.x * gate_up_stride;
+  __nv_bfloat16* to = out + blockIdx.x * out_stride;
+  float largest = 0;
+#pragma unroll 4
+  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
+    const Eight v = swiglu_of(gate, columns, 8 * i);
+    largest = largest_of(v, largest);
+    store_eight(to + 8 * i, v);
+  }
+  quantize_row(to, columns, largest, fp8);
 }
 
 __global__ void gather(const float* x, std::int64_t x_stride, const std::int32_t* rows, int columns,
@@ -156,13 +226,17 @@ void launch_embed(const Launcher& launch, WeightFormat format, const WeightView&
 }
 
 void launch_rms_norm(const Launcher& launch, const float* x, std::int64_t x_stride, const float* weight,
-                     float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride) {
-  launch(rms_norm, dim3(rows), dim3(kThreads), 0, x, x_stride, weight, eps, columns, out, out_stride);
+                     float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride,
+                     const Fp8Rows& fp8) {
+  launch(rms_norm, dim3(rows), dim3(kRowThreads), 0, x, x_stride, weight, eps, columns, out, out_stride, fp8);
 }
 
 void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,
-                   int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride) {
-  launch(swiglu, dim3((columns / 2 + kThreads - 1) / kThreads, rows), dim3(kThreads), 0, gate_up,
+                   int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride, const Fp8Rows& fp8) {
+  if (fp8.data != nullptr)
+    return launch(swiglu_fp8, dim3(rows), dim3(kRowThreads), 0, gate_up, gate_up_stride, columns, out,
+                  out_stride, fp8);
+  launch(swiglu, dim3((columns / 8 + kThreads - 1) / kThreads, rows), dim3(kThreads), 0, gate_up,
          gate_up_stride, columns, out, out_stride);
 }
 
@@ -172,8 +246,8 @@ void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride
 }
 
 void launch_quantize_rows(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride, int rows,
-                          int columns, std::byte* out, float* scales) {
-  launch(quantize_rows, dim3(rows), dim3(kThreads), 0, x, x_stride, columns, out, scales);
+                          int columns, const Fp8Rows& out) {
+  launch(quantize_rows, dim3(rows), dim3(kRowThreads), 0, x, x_stride, columns, out);
 }
 
 void launch_permute(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride,

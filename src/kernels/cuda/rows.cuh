@@ -6,20 +6,27 @@
 
 namespace pagoda::kernels::cuda {
 
+// Rows in e4m3, one after another, and a scale each: x = data * scale, nearly. Columns are a multiple of 16
+// (pack.cc).
+struct Fp8Rows {
+  std::byte* data = nullptr;
+  float* scales = nullptr;
+};
+
 // out [count, hidden] float = rows of the embedding.
 void launch_embed(const Launcher& launch, WeightFormat format, const WeightView& embedding,
                   const std::int32_t* tokens, int count, float* out, std::int64_t out_stride);
-// out bf16 = rms_norm(x) * weight
+// out bf16 = rms_norm(x) * weight; the same in fp8, if that is wanted. Columns are a multiple of 8.
 void launch_rms_norm(const Launcher& launch, const float* x, std::int64_t x_stride, const float* weight,
-                     float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride);
-// gate_up [rows, 2 * columns] bf16: gate, then up
+                     float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride,
+                     const Fp8Rows& fp8);
+// gate_up [rows, 2 * columns] bf16: gate, then up. Columns are a multiple of 8; fp8 as above.
 void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,
-                   int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride);
+                   int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride, const Fp8Rows& fp8);
 void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride, const std::int32_t* rows,
                    int count, int columns, float* out, std::int64_t out_stride);
-// e4m3 out and a scale a row: x = out * scale, nearly.
 void launch_quantize_rows(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride, int rows,
-                          int columns, std::byte* out, float* scales);
+                          int columns, const Fp8Rows& out);
 // out[r, j] = x[r, order[j]]
 void launch_permute(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride,
                     const std::int32_t* order, int rows, int columns, __nv_bfloat16* out,

@@ -29,6 +29,9 @@ constexpr std::int64_t stacked_tiles(std::int64_t out_features) {
   return (out_features + kStackRows - 1) / kStackRows * kStackTiles;
 }
 
+// BF16 and FP8: rows in memory, those behind out_features are zero.
+constexpr std::int64_t padded_rows(std::int64_t out_features) { return (out_features + 15) / 16 * 16; }
+
 // Row r of tile `tile`. With pairs, a tile is 8 rows and the 8 that lie out_features / 2 further down.
 template <typename Int>
 __host__ __device__ inline Int row_of_tile(bool pairs, Int out_features, Int tile, int r) {
