@@ -24,11 +24,10 @@ inline constexpr int kLinearWarps = 8;
 template <int MT, int NT>
 inline constexpr int kLinearSlots = MT* NT <= 4 ? kLinearWarps : kLinearWarps / 2;
 
-template <typename Format, int MT, int NT, bool kXAhead>
+// kBlocks: an SM; kDepth: chunks of W under way a warp. What is under way on an SM hides the way to memory,
+// so fewer blocks go with more chunks.
+template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead>
 struct LinearPlan {
-  // Chunks of W under way a warp; with more rows a warp has more of them by itself.
-  static constexpr int kDepth = MT * NT <= 2 ? Format::kDepth : MT * NT <= 8 ? (Format::kDepth + 1) / 2 : 1;
-  static constexpr int kBlocks = MT * NT == 1 ? 3 : MT * NT == 2 ? 2 : 1;  // an SM
   // Shared memory: the pieces of x, the sums, a scale a row of x.
   static constexpr int kXLanes = 4 * Format::kRowsAhead;           // those that have a row of x
   static constexpr int kXChunk = Format::kXPieces * NT * kXLanes;  // of 16 bytes, a warp
@@ -119,12 +118,10 @@ struct Finish {
   }
 };
 
-template <typename Format, int MT, int NT, bool kXAhead>
-__global__ __launch_bounds__(
-    kLinearWarps * 32,
-    LinearPlan<Format, MT, NT, kXAhead>::kBlocks) void linear_kernel(const __grid_constant__ LinearArgs p) {
-  using Plan = LinearPlan<Format, MT, NT, kXAhead>;
-  constexpr int kDepth = Plan::kDepth;
+template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead>
+__global__ __launch_bounds__(kLinearWarps * 32,
+                             kBlocks) void linear_kernel(const __grid_constant__ LinearArgs p) {
+  using Plan = LinearPlan<Format, MT, NT, kBlocks, kDepth, kXAhead>;
   extern __shared__ __align__(16) std::byte shared[];
   auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes);
   float* scales = slots + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
@@ -203,32 +200,48 @@ __global__ __launch_bounds__(
   finish.run(p, slots, scales, first_tile);
 }
 
-template <typename Format, int MT, int NT, bool kXAhead = false>
+template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead = false>
 void launch_shape(const Launcher& launch, const LinearArgs& args) {
-  constexpr std::size_t bytes = LinearPlan<Format, MT, NT, kXAhead>::kSharedBytes;
-  static const bool raised = [] {
+  const auto kernel = linear_kernel<Format, MT, NT, kBlocks, kDepth, kXAhead>;
+  constexpr std::size_t bytes = LinearPlan<Format, MT, NT, kBlocks, kDepth, kXAhead>::kSharedBytes;
+  static const bool raised = [kernel] {
     if (bytes > 48 * 1024)
-      CUDA_CHECK(cudaFuncSetAttribute(linear_kernel<Format, MT, NT, kXAhead>,
-                                      cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+      CUDA_CHECK(
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
     return true;
   }();
   (void)raised;
-  launch(linear_kernel<Format, MT, NT, kXAhead>, dim3((args.weight.tiles + MT - 1) / MT),
-         dim3(kLinearWarps * 32), bytes, args);
+  launch(kernel, dim3((args.weight.tiles + MT - 1) / MT), dim3(kLinearWarps * 32), bytes, args);
+}
+
+// Up to 8 rows of x; the choices are what bench/kernels/cuda_layer.cc found fastest on an H200.
+template <typename Format, bool kXAhead>
+void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
+  constexpr int kManyBlocks = 4;  // an SM: more than are there at a time, so that half as many may be taller
+  const int blocks = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
+  if constexpr (Format::kDepthAlone > 0) {
+    if (blocks <= 1) return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
+  }
+  if (blocks <= 2) return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
+  if constexpr (Format::kTall) {
+    if (blocks > kManyBlocks) return launch_shape<Format, 2, 1, 2, Format::kDepth, kXAhead>(launch, args);
+  }
+  return launch_shape<Format, 1, 1, 3, Format::kDepth, kXAhead>(launch, args);
 }
 
 // Tiles a block: taller blocks read x less often, but only where enough blocks are left to fill the device.
 template <typename Format>
 void launch_linear_shapes(const Launcher& launch, const LinearArgs& args) {
-  constexpr int kFewTiles = 300;  // about two blocks an SM of the largest devices
-  if (args.m <= Format::kRowsAhead) return launch_shape<Format, 1, 1, true>(launch, args);
-  if (args.m <= 8) return launch_shape<Format, 1, 1>(launch, args);
-  if (args.m <= 16) return launch_shape<Format, 1, 2>(launch, args);
+  constexpr int kFewTiles = 300;                        // about two blocks an SM of the largest devices
+  constexpr int kHalfDepth = (Format::kDepth + 1) / 2;  // with more rows a warp has more under way by itself
+  if (args.m <= Format::kRowsAhead) return launch_few_rows<Format, true>(launch, args);
+  if (args.m <= 8) return launch_few_rows<Format, false>(launch, args);
+  if (args.m <= 16) return launch_shape<Format, 1, 2, 2, Format::kDepth>(launch, args);
   if (args.m <= 32) {
-    if (args.weight.tiles < kFewTiles) return launch_shape<Format, 1, 4>(launch, args);
-    return launch_shape<Format, 2, 4>(launch, args);
+    if (args.weight.tiles < kFewTiles) return launch_shape<Format, 1, 4, 1, kHalfDepth>(launch, args);
+    return launch_shape<Format, 2, 4, 1, kHalfDepth>(launch, args);
   }
-  return launch_shape<Format, 2, 8>(launch, args);
+  return launch_shape<Format, 2, 8, 1, 1>(launch, args);
 }
 
 }  // namespace pagoda::kernels::cuda

@@ -60,9 +60,12 @@ struct Tiled {
 
 struct Bf16Format : RowMajor<2> {
   static constexpr int kXLane = 8, kXPieces = 1, kXStep = 0;
-  static constexpr int kDepth = 4;  // chunks a warp has under way
-  static constexpr int kRowsAhead =
-      8;  // rows of x up to which x is fetched ahead too, as measured on an H200
+  // As measured on an H200: chunks a warp has under way, with two blocks an SM, with one (0: not worth it);
+  // whether blocks of two tiles are faster where there are many; rows of x up to which x is fetched ahead
+  // too.
+  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 8;
+  static constexpr bool kTall = false;
+  static constexpr int kRowsAhead = 8;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     uint4 b[NT];
@@ -133,7 +136,9 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
 }
 
 struct Fp8Format : RowMajor<1> {
-  static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8, kDepth = 4, kRowsAhead = 4;
+  static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
+  static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
+  static constexpr bool kTall = false;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     multiply_bytes<DecodeE4m3, MT, NT>(raw, x, sum);
@@ -141,7 +146,9 @@ struct Fp8Format : RowMajor<1> {
 };
 
 struct Int8Format : Tiled<kInt8Chunk> {
-  static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8, kDepth = 4, kRowsAhead = 4;
+  static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
+  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
+  static constexpr bool kTall = false;
   using Raw = TileRaw;
   static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
     return load_tile(w, tile, chunk, lane);
@@ -157,7 +164,9 @@ struct Int8Format : Tiled<kInt8Chunk> {
 template <int kGroupWords, bool kZeros>
 struct Int4Format : Tiled<kInt4Chunk> {
   using Base = Tiled<kInt4Chunk>;
-  static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32, kDepth = 2, kRowsAhead = 4;
+  static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32;
+  static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kRowsAhead = 4;
+  static constexpr bool kTall = kGroupWords == 4;
   static constexpr int kGroups = 4 / kGroupWords;  // of a chunk
   struct Raw : TileRaw {
     std::uint16_t scale_low[kGroups], scale_high[kGroups], zero_low[kGroups], zero_high[kGroups];
