@@ -91,16 +91,19 @@ __device__ __forceinline__ int rank_in_cluster() {
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return static_cast<int>(rank);
 }
-// The same place in the shared memory of another block of the cluster, and the float there.
+// The same place in the shared memory of another block of the cluster, and the four floats there.
 __device__ __forceinline__ std::uint32_t address_in_cluster(const void* shared, int rank) {
   std::uint32_t address;
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(shared)), "r"(rank));
   return address;
 }
-__device__ __forceinline__ float load_in_cluster(std::uint32_t address) {
-  float value;
-  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
-  return value;
+__device__ __forceinline__ float4 load_four_in_cluster(std::uint32_t address) {
+  float4 v;
+  asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "r"(address)
+               : "memory");
+  return v;
 }
 // All threads of the cluster meet; what they have written is not made visible by it.
 __device__ __forceinline__ void sync_cluster() {

@@ -20,7 +20,6 @@
 #include <algorithm>
 #include <array>
 
-#include "kernels/cuda/finish.cuh"
 #include "kernels/cuda/wide_step.cuh"
 
 namespace pagoda::kernels::cuda {
@@ -44,23 +43,89 @@ struct WidePlan {
 
 inline constexpr int kWideWarps = kWideThreads / 32;
 
-// The rows of a tile of 128 that a lane finishes: lane, lane + 32, ...
+// The four neighbouring rows of a tile of 128 that a lane finishes; four lanes have a tile of 16. With pairs
+// they are all rows of gate or all of up.
 struct LaneRows {
-  static constexpr int kCount = kWideTileRows / 32;
-  int tile[kCount], row[kCount];  // of 16 rows; of W
-  bool exists[kCount];
-  float scale[kCount];
+  int tile, row;  // of 16 rows; of W, the first of the four
+  int count;      // how many of them exist
+  bool is_gate;
+  float scale[4], norm[4];
 
-  __device__ __forceinline__ LaneRows(const WeightView& w, int wide_tile, int lane) {
+  __device__ __forceinline__ LaneRows(const LinearArgs& p, int wide_tile, int lane) {
+    const WeightView& w = p.weight;
+    tile = wide_tile * kWideTiles + lane / 4;
+    row = w.row_of(tile, lane % 4 * 4);
+    count = tile < w.tiles ? max(0, min(4, w.out_features - row)) : 0;
+    is_gate = lane % 4 < 2;
 #pragma unroll
-    for (int e = 0; e < kCount; ++e) {
-      tile[e] = wide_tile * kWideTiles + 2 * e + lane / 16;
-      row[e] = w.row_of(tile[e], lane % 16);
-      exists[e] = tile[e] < w.tiles && row[e] < w.out_features;
-      scale[e] = exists[e] ? w.row_scale(row[e]) : 0.0f;
+    for (int e = 0; e < 4; ++e) {
+      scale[e] = e < count ? w.row_scale(row + e) : 0.0f;
+      norm[e] = e < count && p.epilogue == Epilogue::kAddNorm ? p.norm[row + e] : 1.0f;
     }
   }
 };
+
+// Four neighbouring floats, of which `count` exist.
+__device__ __forceinline__ bool are_whole(const float* four, int count) {
+  return count == 4 && reinterpret_cast<std::uintptr_t>(four) % 16 == 0;
+}
+__device__ __forceinline__ void load_four(const float* from, int count, float (&to)[4]) {
+  if (are_whole(from, count)) {
+    const float4 v = *reinterpret_cast<const float4*>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) to[e] = e < count ? from[e] : 0.0f;
+  }
+}
+__device__ __forceinline__ void store_four(float* to, int count, const float (&from)[4]) {
+  if (are_whole(to, count)) {
+    *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      if (e < count) to[e] = from[e];
+  }
+}
+__device__ __forceinline__ void store_four(__nv_bfloat16* to, int count, const float (&from)[4]) {
+  if (count == 4 && reinterpret_cast<std::uintptr_t>(to) % 8 == 0) {
+    *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      if (e < count) to[e] = __float2bfloat16(from[e]);
+  }
+}
+
+// What becomes of the sums y of a lane's rows and row n of x (Epilogue in linear_args.cuh); `previous`: what
+// they are added to. Every lane of a warp takes part: there are shuffles.
+__device__ __forceinline__ void finish_four(const LinearArgs& p, int n, const LaneRows& rows, int count,
+                                            float (&y)[4], const float (&previous)[4]) {
+  if (p.epilogue == Epilogue::kSwiglu) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float up = __shfl_down_sync(0xffffffffu, y[e], 2);
+      y[e] = y[e] / (1.0f + __expf(-y[e])) * up;
+    }
+    if (rows.is_gate) store_four(p.normed + n * p.normed_stride + rows.row, count, y);
+    return;
+  }
+#pragma unroll
+  for (int e = 0; e < 4; ++e) y[e] += previous[e];
+  store_four(p.out + static_cast<std::int64_t>(n) * p.out_stride + rows.row, count, y);
+  if (p.epilogue != Epilogue::kAddNorm) return;
+  float squares = 0;
+#pragma unroll
+  for (int e = 0; e < 4; ++e) {
+    squares += e < count ? y[e] * y[e] : 0.0f;
+    y[e] *= rows.norm[e];
+  }
+  store_four(p.normed + n * p.normed_stride + rows.row, count, y);
+  squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+  squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+  if (count > 0 && threadIdx.x % 4 == 0)
+    p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + rows.tile] = squares;
+}
 
 // Where the warps of a cluster meet: `left` when all have left their sums, `read` when all have read.
 struct Exchange {
@@ -74,42 +139,40 @@ struct Exchange {
 template <typename Plan>
 __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows, int first_column,
                                                const Exchange& exchange, int rank, int warp, int lane) {
-  constexpr int kAtOnce = 2, kRows = LaneRows::kCount;
+  constexpr int kAtOnce = Plan::kBlocks == 1 ? 4 : 2;  // as registers allow
   const LinearArgs& p = wide.linear;
   const int stride = kWideWarps * wide.splits;
+  const bool adds = p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm;
 #pragma unroll 1
   for (int first = warp * wide.splits + rank; first < Plan::kRound; first += stride * kAtOnce) {
-    float y[kAtOnce][kRows] = {}, x_scale[kAtOnce];
-    ElementInputs inputs[kAtOnce][kRows];
+    float y[kAtOnce][4] = {}, previous[kAtOnce][4] = {}, x_scale[kAtOnce];
+    int count[kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       const int column = first + i * stride, n = first_column + column;
-      const bool wanted = column < Plan::kRound && n < p.m;
-      x_scale[i] = wanted && wide.x.scales != nullptr ? wide.x.scales[n] : 1.0f;
-#pragma unroll
-      for (int e = 0; e < kRows; ++e) inputs[i][e].fetch(p, n, rows.row[e], wanted && rows.exists[e]);
+      count[i] = column < Plan::kRound && n < p.m ? rows.count : 0;
+      x_scale[i] = count[i] > 0 && wide.x.scales != nullptr ? wide.x.scales[n] : 1.0f;
+      if (adds)
+        load_four(p.out + static_cast<std::int64_t>(n) * p.out_stride + rows.row, count[i], previous[i]);
     }
     // Only now: what comes from afar is on its way.
     exchange.left->wait_for_cluster(exchange.parity);
-#pragma unroll 4
+#pragma unroll 2
     for (int block = 0; block < wide.splits; ++block) {
-      const std::uint32_t base = address_in_cluster(exchange.sums + lane, block);
+      const std::uint32_t base = address_in_cluster(exchange.sums + lane * 4, block);
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
         const int column = min(first + i * stride, Plan::kRound - 1);
-#pragma unroll
-        for (int e = 0; e < kRows; ++e)
-          y[i][e] += load_in_cluster(base + (column * Plan::kColumn + e * 32) * sizeof(float));
+        const float4 part = load_four_in_cluster(base + column * Plan::kColumn * sizeof(float));
+        y[i][0] += part.x, y[i][1] += part.y, y[i][2] += part.z, y[i][3] += part.w;
       }
     }
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
-      const int column = first + i * stride, n = first_column + column;
-      if (column >= Plan::kRound || n >= p.m) break;
+      const int n = first_column + first + i * stride;
 #pragma unroll
-      for (int e = 0; e < kRows; ++e)
-        finish_element(p, n, rows.tile[e], lane % 16, rows.row[e], rows.exists[e],
-                       y[i][e] * (x_scale[i] * rows.scale[e]), inputs[i][e]);
+      for (int e = 0; e < 4; ++e) y[i][e] *= x_scale[i] * rows.scale[e];
+      finish_four(p, n, rows, count[i], y[i], previous[i]);
     }
   }
 }
@@ -118,7 +181,7 @@ template <typename Plan, int N>
 __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_column,
                                             const float (&sum)[N / 2], int rank, Exchange& exchange) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
-  const LaneRows rows(p.linear.weight, tile, lane);
+  const LaneRows rows(p.linear, tile, lane);
 #pragma unroll
   for (int round = 0; round < N / Plan::kRound; ++round) {
     const int first = round * Plan::kRound;
@@ -241,7 +304,8 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBl
         constexpr int kHalves = Step::kK / 64;
         Fragments a[2];  // in turn
         full[stage].wait(parity);
-        Step::fragments(shared + stage * Plan::kStageBytes, 0, warp, lane, a[0]);
+        typename Step::Raw raw = Step::read(shared + stage * Plan::kStageBytes, warp, lane);
+        Step::fragments(raw, 0, a[0]);
         for (int step = begin; step < end; ++step) {
           const int now = stage;
           const std::byte* w = shared + now * Plan::kStageBytes;
@@ -249,12 +313,13 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBl
           for (int half = 0; half < kHalves; ++half) {
             multiply_fragments<N>(a[half], w + Plan::kWBytes + half * (N * 128), sum);
             if (half + 1 < kHalves) {
-              Step::fragments(w, half + 1, warp, lane, a[half + 1]);
+              Step::fragments(raw, half + 1, a[half + 1]);
             } else {
               next();
               if (step + 1 < end) {
                 full[stage].wait(parity);
-                Step::fragments(shared + stage * Plan::kStageBytes, 0, warp, lane, a[kHalves % 2]);
+                raw = Step::read(shared + stage * Plan::kStageBytes, warp, lane);
+                Step::fragments(raw, 0, a[kHalves % 2]);
               }
             }
             products_wait<0>();

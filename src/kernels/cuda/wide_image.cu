@@ -19,7 +19,8 @@ __device__ __forceinline__ int k_of_pair(int piece, int pair) {
   return pair * 16 + step * 4 + upper * 2;
 }
 
-// One block a row. Columns of the image beyond m are left as they are: nobody looks at their products.
+// Blocks: (row, part of its pieces). Columns of the image beyond m are left as they are: nobody looks at
+// their products.
 template <XOrder kOrder>
 __global__ __launch_bounds__(kThreads) void make_image(const LinearArgs p, const std::int32_t* order,
                                                        const XImage image) {
@@ -27,34 +28,33 @@ __global__ __launch_bounds__(kThreads) void make_image(const LinearArgs p, const
   let_next_start();
   const int n = blockIdx.x, in = p.weight.in_features;
   const __nv_bfloat16* x = p.x + n * p.x_stride;
-  if (p.x_partials != nullptr && threadIdx.x < 32) {
+  if (p.x_partials != nullptr && blockIdx.y == 0 && threadIdx.x < 32) {
     float total = 0;
     for (int i = threadIdx.x; i < in / 16; i += 32)
       total += p.x_partials[static_cast<std::int64_t>(n) * (in / 16) + i];
     total = warp_sum(total);
     if (threadIdx.x == 0) image.scales[n] = rsqrtf(total / static_cast<float>(in) + p.eps);
   }
-  const int pieces = static_cast<int>(image_features(in)) / 8;
-  for (int i = threadIdx.x; i < pieces; i += kThreads) {
-    const int piece = i % 8, first = i / 8 * 64;
-    std::uint32_t pairs[4];
+  const int pieces = static_cast<int>(image_features(in)) / 8, i = blockIdx.y * kThreads + threadIdx.x;
+  if (i >= pieces) return;
+  const int piece = i % 8, first = i / 8 * 64;
+  std::uint32_t pairs[4];
 #pragma unroll
-    for (int pair = 0; pair < 4; ++pair) {
-      const int k = first + k_of_pair<kOrder>(piece, pair);
-      if (k >= in) {
-        pairs[pair] = 0;
-      } else if (order == nullptr) {
-        pairs[pair] = *reinterpret_cast<const std::uint32_t*>(x + k);
-      } else {
-        const __nv_bfloat162 both{x[order[k]], x[order[k + 1]]};
-        pairs[pair] = reinterpret_cast<const std::uint32_t&>(both);
-      }
+  for (int pair = 0; pair < 4; ++pair) {
+    const int k = first + k_of_pair<kOrder>(piece, pair);
+    if (k >= in) {
+      pairs[pair] = 0;
+    } else if (order == nullptr) {
+      pairs[pair] = *reinterpret_cast<const std::uint32_t*>(x + k);
+    } else {
+      const __nv_bfloat162 both{x[order[k]], x[order[k + 1]]};
+      pairs[pair] = reinterpret_cast<const std::uint32_t&>(both);
     }
-    const int step = n / image.columns * (pieces / 8) + i / 8, column = n % image.columns;
-    std::byte* row = image.data + (static_cast<std::int64_t>(step) * image.columns + column) * 128;
-    *reinterpret_cast<uint4*>(row + (piece ^ column % 8) * 16) =
-        make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
   }
+  const int step = n / image.columns * (pieces / 8) + i / 8, column = n % image.columns;
+  std::byte* row = image.data + (static_cast<std::int64_t>(step) * image.columns + column) * 128;
+  *reinterpret_cast<uint4*>(row + (piece ^ column % 8) * 16) =
+      make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
 }
 
 }  // namespace
@@ -76,7 +76,8 @@ void launch_wide_image(const Launcher& launch, XOrder x_order, const LinearArgs&
   const auto kernel = x_order == XOrder::kNatural  ? make_image<XOrder::kNatural>
                       : x_order == XOrder::kHalves ? make_image<XOrder::kHalves>
                                                    : make_image<XOrder::kBytes>;
-  launch(kernel, dim3(args.m), dim3(kThreads), 0, args, order, image);
+  const auto pieces = static_cast<unsigned>(image_features(args.weight.in_features) / 8);
+  launch(kernel, dim3(args.m, (pieces + kThreads - 1) / kThreads), dim3(kThreads), 0, args, order, image);
 }
 
 void launch_wide_linear(const Launcher& launch, WeightFormat format, WideArgs args) {

@@ -66,11 +66,14 @@ __device__ __forceinline__ void fragments_of_bytes(const TileRaw& raw, Fragments
 struct WideFp8 : RowMajorStep<64> {
   static constexpr int kK = 64;
   static constexpr bool kFromShared = false;
-  static __device__ __forceinline__ void fragments(const std::byte* w, int, int warp, int lane,
-                                                   Fragments& a) {
+  using Raw = TileRaw;
+  static __device__ __forceinline__ Raw read(const std::byte* w, int warp, int lane) {
     // Two rows of a quarter of the warp are 128 bytes in a line: no bank twice.
     const std::byte* row = w + (warp * 16 + lane / 4) * 64 + lane % 4 * 16;
-    fragments_of_bytes<DecodeE4m3>({load_16(row), load_16(row + 8 * 64)}, a);
+    return {load_16(row), load_16(row + 8 * 64)};
+  }
+  static __device__ __forceinline__ void fragments(const Raw& raw, int, Fragments& a) {
+    fragments_of_bytes<DecodeE4m3>(raw, a);
   }
 };
 
@@ -93,9 +96,12 @@ struct WideInt8 {
                                               SharedBarrier& barrier) {
     copy_stack<Int8Format>(p, tile, step, to, barrier);
   }
-  static __device__ __forceinline__ void fragments(const std::byte* w, int, int warp, int lane,
-                                                   Fragments& a) {
-    fragments_of_bytes<DecodeInt8>(read_tile(w + warp * kTileChunkBytes, lane), a);
+  using Raw = TileRaw;
+  static __device__ __forceinline__ Raw read(const std::byte* w, int warp, int lane) {
+    return read_tile(w + warp * kTileChunkBytes, lane);
+  }
+  static __device__ __forceinline__ void fragments(const Raw& raw, int, Fragments& a) {
+    fragments_of_bytes<DecodeInt8>(raw, a);
   }
 };
 
@@ -124,12 +130,15 @@ struct WideInt4 {
     const __nv_bfloat162 value = __hmul2(__hsub2(reinterpret_cast<const __nv_bfloat162&>(bits), zero), scale);
     return reinterpret_cast<const std::uint32_t&>(value);
   }
-  static __device__ __forceinline__ void fragments(const std::byte* w, int half, int warp, int lane,
-                                                   Fragments& a) {
-    typename Format::Raw raw;
+  using Raw = typename Format::Raw;
+  static __device__ __forceinline__ Raw read(const std::byte* w, int warp, int lane) {
+    Raw raw;
     static_cast<TileRaw&>(raw) = read_tile(w + warp * kTileChunkBytes, lane);
     const auto* scales = reinterpret_cast<const std::uint16_t*>(w + kStackBytes) + warp * 16;
     Format::read_groups(scales, scales + kScaleBytes / 2, kStackRows, lane / 4, raw);
+    return raw;
+  }
+  static __device__ __forceinline__ void fragments(const Raw& raw, int half, Fragments& a) {
 #pragma unroll
     for (int of_half = 0; of_half < 2; ++of_half) {
       const int i = 2 * half + of_half, group = i / kGroupWords;
