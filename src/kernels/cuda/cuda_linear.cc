@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 
 #include "base/check.h"
 #include "kernels/cuda/cuda_ops.h"
@@ -12,11 +13,17 @@ namespace {
 // By `pagoda bench` on an H200: rows up to which linear.cuh is faster than the library, where that takes the
 // weights as they are; than linear_wide.cuh, where it does not (later for small matrices); and than weights
 // made bf16 for the library, where there is no linear_wide.cuh.
-constexpr std::int64_t kSmallRows = 16, kOwnQuantizedRows = 256;
+constexpr std::int64_t kSmallRows = 8, kOwnQuantizedRows = 256;
 constexpr std::int64_t small_quantized_rows(const Weight& weight) {
   return weight.out_features >= 4096 && weight.in_features >= 4096 ? 16 : 32;
 }
 static_assert(kOwnQuantizedRows == kMaxWideRows);
+// The library cuts FP8 into tiles of 128 x 128 and nothing else: few of them leave most of the device idle.
+constexpr std::int64_t kFewOutputs = 8192;
+bool fp8_wide_wins(const Weight& weight) {
+  if (const char* e = std::getenv("PAGODA_FP8WIDE")) return *e == '1';
+  return weight.out_features <= kFewOutputs;
+}
 
 void launch_linear(const Launcher& launch, const Weight& weight, const LinearArgs& args) {
   switch (weight.format) {
@@ -59,12 +66,14 @@ WeightView view_of(const Weight& weight) {
 }
 
 CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
-  const bool as_it_is = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 ||
-                                             (weight.format == WeightFormat::kFp8 && fp8_gemm_));
-  if (x.rows <= (as_it_is ? kSmallRows : small_quantized_rows(weight))) return Path::kSmall;
+  const bool library_fp8 = weight.format == WeightFormat::kFp8 && fp8_gemm_;
+  const bool library_takes_it = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 || library_fp8);
+  if (x.rows <= (library_takes_it ? kSmallRows : small_quantized_rows(weight))) return Path::kSmall;
   const Path own = wide_ ? Path::kWide : Path::kSmall;
-  if (gemm_ == nullptr || x.data == deferred_) return own;
-  return !as_it_is && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
+  // Only FP8 takes a deferred norm to the library: with the scales of its rows.
+  if (gemm_ == nullptr || (x.data == deferred_ && !library_fp8)) return own;
+  if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight)) return Path::kWide;
+  return !library_takes_it && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
 }
 
 tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
@@ -77,6 +86,7 @@ tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
 
 void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args) {
   CHECK(x.cols == weight.in_features);
+  const bool are_quantized = x.data == quantized_;
   quantized_ = nullptr;
   const std::int64_t partials_a_row = x.cols / 16, out_partials_a_row = (weight.out_features + 15) / 16;
   if (x.data == deferred_) {
@@ -85,6 +95,8 @@ void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, Linear
   }
   // The image of x is made in the weight's order.
   const tensor::View input = path == Path::kWide ? x : ordered(x, weight);
+  Fp8Rows fp8;
+  if (path == Path::kWide && weight.format == WeightFormat::kFp8) fp8 = rows_in_fp8(x, are_quantized);
   args.weight = view_of(weight);
   args.x_stride = input.stride;
   const int most = path == Path::kWide ? kMaxWideRows : kMaxLinearRows;
@@ -96,10 +108,14 @@ void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, Linear
     if (part.normed != nullptr) part.normed += first * args.normed_stride;
     if (part.partials != nullptr) part.partials += first * out_partials_a_row;
     if (part.x_partials != nullptr) part.x_partials += first * partials_a_row;
-    if (path == Path::kWide)
+    if (path == Path::kSmall)
+      launch_linear(launch_, weight, part);
+    else if (fp8.data == nullptr)
       wide_linear(weight, part);
     else
-      launch_linear(launch_, weight, part);
+      launch_wide_linear(
+          launch_, weight.format,
+          {.linear = part, .x = {fp8.data + first * x.cols, wide_columns(part.m), fp8.scales + first}});
   }
 }
 
@@ -113,6 +129,16 @@ void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
   launch_wide_linear(launch_, weight.format, wide);
 }
 
+Fp8Rows CudaOps::rows_in_fp8(tensor::View x, bool are_quantized) {
+  const Fp8Rows rows{ordered_x_.data(), x_scales_.as<float>()};
+  DeferredNorm norm;
+  if (x.data == deferred_) norm = {norm_partials_.as<float>(), deferred_eps_};
+  if (!are_quantized)
+    launch_quantize_rows(launch_, x.as<__nv_bfloat16>(), x.stride, static_cast<int>(x.rows),
+                         static_cast<int>(x.cols), norm, rows);
+  return rows;
+}
+
 Fp8Rows CudaOps::quantized_ahead(tensor::View out) {
   if (!has_fp8_weights_ || out.rows <= kSmallRows) return {};
   quantized_ = out.data;
@@ -120,7 +146,7 @@ Fp8Rows CudaOps::quantized_ahead(tensor::View out) {
 }
 
 void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
-  const bool is_quantized = x.data == quantized_ && weight.input_order.size() == 0;
+  const bool are_quantized = x.data == quantized_;
   quantized_ = nullptr;
   const tensor::View input = ordered(x, weight);
   const auto multiply = [&](const LibraryGemm::Product& product, const LibraryGemm::Operands& operands) {
@@ -145,10 +171,7 @@ void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View 
   in_fp8.fp8 = true;
   in_fp8.x_stride = x.cols;
   if (weight.format == WeightFormat::kFp8 && fp8_gemm_ && gemm_->can_multiply(in_fp8)) {
-    const Fp8Rows rows{ordered_x_.data(), x_scales_.as<float>()};
-    if (!is_quantized)
-      launch_quantize_rows(launch_, input.as<__nv_bfloat16>(), input.stride, static_cast<int>(x.rows),
-                           static_cast<int>(x.cols), rows);
+    const Fp8Rows rows = rows_in_fp8(x, are_quantized);
     return multiply(in_fp8, {.x = rows.data,
                              .w = weight.data.data(),
                              .x_scales = rows.scales,
@@ -180,8 +203,9 @@ void CudaOps::linear(tensor::View x, const Weight& weight, tensor::View out, boo
 void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
                               float eps, tensor::View normed) {
   const Path path = path_of(x, weight);
-  if (path == Path::kLibrary) {
-    library_linear(x, weight, sum, /*accumulate=*/true);
+  // A deferred norm saves a kernel, but for FP8, which needs one anyhow: rms_norm() quantises too.
+  if (path == Path::kLibrary || (path == Path::kWide && weight.format == WeightFormat::kFp8)) {
+    linear(x, weight, sum, /*accumulate=*/true);
     return rms_norm(sum, norm, eps, normed);
   }
   LinearArgs args;

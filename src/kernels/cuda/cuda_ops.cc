@@ -111,7 +111,7 @@ std::string CudaOps::description() const {
 
 Weight CudaOps::pack(const WeightSource& source) {
   Weight weight = packer_->pack(source, arena_);
-  has_fp8_weights_ = has_fp8_weights_ || (fp8_gemm_ && weight.format == WeightFormat::kFp8);
+  has_fp8_weights_ = has_fp8_weights_ || ((fp8_gemm_ || wide_) && weight.format == WeightFormat::kFp8);
   return weight;
 }
 

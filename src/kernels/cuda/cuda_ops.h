@@ -81,6 +81,8 @@ class CudaOps final : public CudaBackend {
   void wide_linear(const Weight& weight, const LinearArgs& args);
   // bf16 weights, or parts of others made bf16, in the library.
   void library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate);
+  // x in e4m3, with the scales of its deferred norm.
+  Fp8Rows rows_in_fp8(tensor::View x, bool are_quantized);
   // Where to leave `out` in e4m3 too, for the linear operator that comes next, if that is likely to want it.
   Fp8Rows quantized_ahead(tensor::View out);
   // x with its columns in the order of the weight's.
@@ -96,7 +98,7 @@ class CudaOps final : public CudaBackend {
   std::unique_ptr<LibraryGemm> gemm_;
   bool wide_ = false;             // whether linear_wide.cuh's kernels run here
   bool fp8_gemm_ = false;         // whether the library multiplies e4m3, with a scale a row
-  bool has_fp8_weights_ = false;  // that the library takes
+  bool has_fp8_weights_ = false;  // that are multiplied with e4m3
   cudaEvent_t events_[kEvents] = {};
   cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.

@@ -47,7 +47,7 @@ bool fp8_products_are_right(LibraryGemm& gemm, const Launcher& launch) {
   auto* x_scales = put(arena, kept, std::vector<float>(kRows));
   auto* x_bytes = reinterpret_cast<std::byte*>(put(arena, kept, std::vector<std::uint8_t>(kRows * kIn)));
   kept.push_back(arena.allocate(tensor::MemoryTag::kActivations, LibraryGemm::kWorkspaceBytes));
-  launch_quantize_rows(launch, reinterpret_cast<__nv_bfloat16*>(device_x), kIn, kRows, kIn,
+  launch_quantize_rows(launch, reinterpret_cast<__nv_bfloat16*>(device_x), kIn, kRows, kIn, {},
                        {x_bytes, x_scales});
   gemm.multiply(
       product,

@@ -131,8 +131,8 @@ __device__ __forceinline__ void box_copy_pairs(void* shared, const void* map, in
       : "memory");
 }
 
-// An operand in shared memory: rows of 128 bytes of k (64 bf16), their 16-byte pieces swizzled: piece j of
-// row r lies at j ^ (r % 8). The next 16 k are 32 bytes further.
+// An operand in shared memory: rows of 128 bytes of k (64 bf16 or 128 e4m3), their 16-byte pieces swizzled:
+// piece j of row r lies at j ^ (r % 8). The k of the next product are 32 bytes further.
 __device__ __forceinline__ std::uint64_t operand_at(const void* shared) {
   constexpr std::uint64_t kSwizzle128 = std::uint64_t{1} << 62, kEightRows = std::uint64_t{1024 >> 4} << 32;
   return kSwizzle128 | kEightRows | std::uint64_t{1} << 16 | (shared_address(shared) & 0x3ffff) >> 4;
@@ -151,6 +151,10 @@ __device__ __forceinline__ void products_wait() {
 // by_shared an operand. Fragments of d are mma.cuh's: 4 values for each 8 columns.
 template <int N>
 struct Products;
+
+// The same of e4m3 in shared memory: 128 k in a row of 128 bytes, A [64, 32] and B [32, N].
+template <int N>
+struct Fp8Products;
 
 // clang-format off
 #define PAGODA_REGS_0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
@@ -175,6 +179,16 @@ struct Products;
       asm volatile("{\n.reg .pred p;\nsetp.eq.b32 p, 0, 0;\n"                                                 \
                    "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" REGS "}, %" #A0 ", %" #A1     \
                    ", p, 1, 1, 0, 0;\n}\n"                                                                    \
+                   : SUMS(0)                                                                                  \
+                   : "l"(a), "l"(b));                                                                         \
+    }                                                                                                         \
+  };                                                                                                          \
+  template <>                                                                                                 \
+  struct Fp8Products<N> {                                                                                     \
+    static __device__ __forceinline__ void by_shared(float (&d)[N / 2], std::uint64_t a, std::uint64_t b) {   \
+      asm volatile("{\n.reg .pred p;\nsetp.eq.b32 p, 0, 0;\n"                                                 \
+                   "wgmma.mma_async.sync.aligned.m64n" #N "k32.f32.e4m3.e4m3 {" REGS "}, %" #A0 ", %" #A1     \
+                   ", p, 1, 1;\n}\n"                                                                          \
                    : SUMS(0)                                                                                  \
                    : "l"(a), "l"(b));                                                                         \
     }                                                                                                         \

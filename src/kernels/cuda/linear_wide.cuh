@@ -26,7 +26,7 @@ namespace pagoda::kernels::cuda {
 
 template <typename Step, int N>
 struct WidePlan {
-  static constexpr int kWBytes = (Step::kBytes + 1023) / 1024 * 1024, kXBytes = N * Step::kK * 2;
+  static constexpr int kWBytes = (Step::kBytes + 1023) / 1024 * 1024, kXBytes = N * Step::kXRowBytes;
   static constexpr int kStageBytes = kWBytes + kXBytes;
   // Columns whose sums are exchanged at a time. Four floats more a column: no bank twice in a store.
   static constexpr int kRound = std::min(N, 64), kColumn = kWideTileRows + 4;
@@ -202,8 +202,8 @@ __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int fir
   }
 }
 
-// Copies of W and x, some steps ahead: by one warp.
-template <typename Step, typename Plan>
+// Copies of W and x, some steps ahead: by one thread.
+template <typename Step, typename Plan, int N>
 __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end, int cluster, int clusters,
                                            std::byte* stages, SharedBarrier* full, SharedBarrier* empty,
                                            int lane) {
@@ -212,11 +212,8 @@ __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end
     full[stage].expect(Step::kBytes + Plan::kXBytes);
     Step::copy(p, tile, step, stages + stage * Plan::kStageBytes, full[stage]);
   };
-  const std::int64_t group_bytes = image_features(p.linear.weight.in_features) * (Plan::kXBytes / Step::kK);
   const auto copy_x = [&](int group, int step, int stage) {
-    bulk_copy(stages + stage * Plan::kStageBytes + Plan::kWBytes,
-              p.x.data + group * group_bytes + static_cast<std::int64_t>(step) * Plan::kXBytes, Plan::kXBytes,
-              full[stage]);
+    Step::template copy_x<N>(p, group, step, stages + stage * Plan::kStageBytes + Plan::kWBytes, full[stage]);
   };
   // Weights never change; everything else was written by the kernels before.
   int ahead = min(end - begin, Plan::kStages);
@@ -271,7 +268,7 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBl
   const int begin = p.steps * rank / p.splits, end = p.steps * (rank + 1) / p.splits;
 
   if (warp == kProducer) {
-    copy_steps<Step, Plan>(p, begin, end, cluster, clusters, shared, full, empty, lane);
+    copy_steps<Step, Plan, N>(p, begin, end, cluster, clusters, shared, full, empty, lane);
   } else {
     wait_for_previous();
     let_next_start();

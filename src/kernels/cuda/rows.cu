@@ -128,7 +128,8 @@ __device__ __forceinline__ void quantize_row(const __nv_bfloat16* row, int colum
 }
 
 __global__ __launch_bounds__(kRowThreads) void quantize_rows(const __nv_bfloat16* x, std::int64_t x_stride,
-                                                             int columns, const Fp8Rows out) {
+                                                             int columns, const DeferredNorm norm,
+                                                             const Fp8Rows out) {
   wait_for_previous();
   let_next_start();
   const __nv_bfloat16* row = x + blockIdx.x * x_stride;
@@ -136,6 +137,12 @@ __global__ __launch_bounds__(kRowThreads) void quantize_rows(const __nv_bfloat16
   for (int i = threadIdx.x; i < columns / 8; i += kRowThreads)
     largest = largest_of(load_eight(row + 8 * i), largest);
   quantize_row(row, columns, largest, out);
+  if (norm.partials == nullptr) return;
+  float squares = 0;
+  for (int i = threadIdx.x; i < columns / 16; i += kRowThreads)
+    squares += norm.partials[static_cast<std::int64_t>(blockIdx.x) * (columns / 16) + i];
+  const float total = over_block(squares, [](float a, float b) { return a + b; });
+  if (threadIdx.x == 0) out.scales[blockIdx.x] *= rsqrtf(total / static_cast<float>(columns) + norm.eps);
 }
 
 __global__ __launch_bounds__(kRowThreads) void rms_norm(const float* x, std::int64_t x_stride,
@@ -246,8 +253,8 @@ void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride
 }
 
 void launch_quantize_rows(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride, int rows,
-                          int columns, const Fp8Rows& out) {
-  launch(quantize_rows, dim3(rows), dim3(kRowThreads), 0, x, x_stride, columns, out);
+                          int columns, const DeferredNorm& norm, const Fp8Rows& out) {
+  launch(quantize_rows, dim3(rows), dim3(kRowThreads), 0, x, x_stride, columns, norm, out);
 }
 
 void launch_permute(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride,

@@ -13,6 +13,12 @@ struct Fp8Rows {
   float* scales = nullptr;
 };
 
+// What kAddNorm left of the norm of x (linear_args.cuh), if anything.
+struct DeferredNorm {
+  const float* partials = nullptr;  // [rows, columns / 16]
+  float eps = 0;
+};
+
 // out [count, hidden] float = rows of the embedding.
 void launch_embed(const Launcher& launch, WeightFormat format, const WeightView& embedding,
                   const std::int32_t* tokens, int count, float* out, std::int64_t out_stride);
@@ -26,7 +32,7 @@ void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::in
 void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride, const std::int32_t* rows,
                    int count, int columns, float* out, std::int64_t out_stride);
 void launch_quantize_rows(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride, int rows,
-                          int columns, const Fp8Rows& out);
+                          int columns, const DeferredNorm& norm, const Fp8Rows& out);
 // out[r, j] = x[r, order[j]]
 void launch_permute(const Launcher& launch, const __nv_bfloat16* x, std::int64_t x_stride,
                     const std::int32_t* order, int rows, int columns, __nv_bfloat16* out,

@@ -5,10 +5,11 @@
 
 namespace pagoda::kernels::cuda {
 
-// map (128 bytes, 64-byte aligned) <- boxes of 128 rows and 64 columns of data [rows, columns], row-major.
-// With pairs, rows come in the order of tiles (tile_layout.cuh): 8 rows, then the 8 that lie rows / 2 further
-// down. Elements of 2 bytes land swizzled as hopper.cuh wants operands, those of 1 byte as they are.
-void describe_rows(const std::byte* data, int rows, int columns, int element_bytes, bool pairs,
+// map (128 bytes, 64-byte aligned) <- boxes of `box_rows` rows and 128 bytes of each, of data [rows,
+// columns], row-major, which land swizzled as hopper.cuh wants operands. With pairs, rows come in the order
+// of tiles (tile_layout.cuh): 8 rows, then the 8 that lie rows / 2 further down. What lies outside comes as
+// zeros.
+void describe_rows(const std::byte* data, int rows, int columns, int element_bytes, bool pairs, int box_rows,
                    std::byte* map);
 // Whether the driver can.
 bool can_describe();

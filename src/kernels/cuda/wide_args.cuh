@@ -8,12 +8,13 @@ namespace pagoda::kernels::cuda {
 
 inline constexpr int kMaxWideRows = 256;
 inline constexpr int kWideTileRows = 128;  // rows of W a block works on
+inline constexpr int kMapRowBytes = 128;   // of a row of a box of a tensor map: 64 bf16, 128 e4m3
 
 // In which order k lies in x's image (linear_format.cuh): as it is, or as the lanes find it in W.
 enum class XOrder : int { kNatural, kHalves, kBytes };
 
-// x for the tensor cores of sm_90: [rows of x / columns][k / 64][columns][64], k in whole 128, pieces of 16
-// bytes swizzled as hopper.cuh has them.
+// x for the tensor cores of sm_90. FP8: rows of e4m3 one after another, and a scale each. Otherwise [rows of
+// x / columns][k / 64][columns][64], k in whole 128, pieces of 16 bytes swizzled as hopper.cuh has them.
 struct XImage {
   std::byte* data = nullptr;
   int columns = 0;          // rows of x that a block computes: 32, 64 or 128
@@ -28,6 +29,7 @@ struct WideArgs {
   int groups = 1;                       // of x.columns rows of x
   int items = 0;                        // tiles of kWideTileRows times groups
   alignas(64) std::byte map[128] = {};  // CUtensorMap of W if it is row-major
+  alignas(64) std::byte x_map[128] = {};
 };
 
 int wide_columns(int m);
@@ -43,7 +45,7 @@ XOrder wide_order(WeightFormat format);
 // (linear_args.cuh), scales.
 void launch_wide_image(const Launcher& launch, XOrder x_order, const LinearArgs& args,
                        const std::int32_t* order, const XImage& image);
-// m from 1 to kMaxWideRows.
+// m from 1 to kMaxWideRows; the maps are filled in here.
 void launch_wide_linear(const Launcher& launch, WeightFormat format, WideArgs args);
 
 }  // namespace pagoda::kernels::cuda

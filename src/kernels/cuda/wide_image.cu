@@ -84,10 +84,12 @@ void launch_wide_linear(const Launcher& launch, WeightFormat format, WideArgs ar
   const WeightView& w = args.linear.weight;
   switch (format) {
     case WeightFormat::kBF16:
-      describe_rows(w.data, w.out_features, w.in_features, 2, w.pairs, args.map);
+      describe_rows(w.data, w.out_features, w.in_features, 2, w.pairs, kWideTileRows, args.map);
       return launch_wide_bf16(launch, args);
     case WeightFormat::kFp8:
-      describe_rows(w.data, w.out_features, w.in_features, 1, w.pairs, args.map);
+      describe_rows(w.data, w.out_features, w.in_features, 1, w.pairs, kWideTileRows, args.map);
+      describe_rows(args.x.data, args.linear.m, w.in_features, 1, /*pairs=*/false, args.x.columns,
+                    args.x_map);
       return launch_wide_fp8(launch, args);
     case WeightFormat::kInt8:
       return launch_wide_int8(launch, args);

@@ -12,33 +12,77 @@ static_assert(kWideTileRows == kStackRows);
 inline constexpr int kWideThreads = 2 * 128, kProducer = 8;  // two warpgroups multiply, a ninth warp copies
 
 // A format's step of k: its bytes in shared memory, the copies that bring it (by one thread: small copies are
-// as slow as large ones), and its products. Row-major weights come as boxes of the tensor map.
-template <int kStepBytes>
-struct RowMajorStep {
-  static constexpr int kBytes = kWideTileRows * kStepBytes;
-  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
-                                              SharedBarrier& barrier) {
+// as slow as large ones), and its products.
+
+// A step's rows of x from the image.
+template <int kXRowBytes_>
+struct XFromImage {
+  static constexpr int kXRowBytes = kXRowBytes_;  // of one row of x
+  template <int N>
+  static __device__ __forceinline__ void copy_x(const WideArgs& p, int group, int step, std::byte* to,
+                                                SharedBarrier& barrier) {
 #if PAGODA_HAS_WGMMA
-    if (p.linear.weight.pairs)
-      box_copy_pairs(to, p.map, step * 64, tile * kWideTiles, barrier);
-    else
-      box_copy(to, p.map, step * 64, tile * kWideTileRows, barrier);
+    constexpr int kBytes = N * kXRowBytes;
+    const std::int64_t group_bytes = image_features(p.linear.weight.in_features) * 2 * N;
+    bulk_copy(to, p.x.data + group * group_bytes + std::int64_t{step} * kBytes, kBytes, barrier);
 #endif
   }
 };
 
-struct WideBf16 : RowMajorStep<128> {
-  static constexpr int kK = 64;
+// Row-major weights, kStepK of a row in 128 bytes; they come as boxes of their tensor map and stay in shared
+// memory.
+template <int kStepK>
+struct RowMajorStep {
+  static constexpr int kK = kStepK;
+  static constexpr int kBytes = kWideTileRows * kMapRowBytes;
   static constexpr bool kFromShared = true;
+  static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
+                                              SharedBarrier& barrier) {
+#if PAGODA_HAS_WGMMA
+    if (p.linear.weight.pairs)
+      box_copy_pairs(to, p.map, step * kK, tile * kWideTiles, barrier);
+    else
+      box_copy(to, p.map, step * kK, tile * kWideTileRows, barrier);
+#endif
+  }
+  template <template <int> typename Product, int N>
+  static __device__ __forceinline__ void multiply_rows(const std::byte* w, const std::byte* x, int group,
+                                                       float (&sum)[N / 2]) {
+#if PAGODA_HAS_WGMMA
+    const std::uint64_t a = operand_at(w + group * 64 * kMapRowBytes), b = operand_at(x);
+    products_begin();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) Product<N>::by_shared(sum, a + 2 * i, b + 2 * i);
+    products_close();
+#endif
+  }
+};
+
+struct WideBf16 : RowMajorStep<64>, XFromImage<128> {
   template <int N>
   static __device__ __forceinline__ void multiply(const std::byte* w, const std::byte* x, int group,
                                                   float (&sum)[N / 2]) {
 #if PAGODA_HAS_WGMMA
-    const std::uint64_t a = operand_at(w + group * 64 * 128), b = operand_at(x);
-    products_begin();
-#pragma unroll
-    for (int i = 0; i < 4; ++i) Products<N>::by_shared(sum, a + 2 * i, b + 2 * i);
-    products_close();
+    multiply_rows<Products, N>(w, x, group, sum);
+#endif
+  }
+};
+
+// x is e4m3 too, and comes by a tensor map of its own.
+struct WideFp8 : RowMajorStep<128> {
+  static constexpr int kXRowBytes = kMapRowBytes;
+  template <int N>
+  static __device__ __forceinline__ void copy_x(const WideArgs& p, int group, int step, std::byte* to,
+                                                SharedBarrier& barrier) {
+#if PAGODA_HAS_WGMMA
+    box_copy(to, p.x_map, step * kK, group * N, barrier);
+#endif
+  }
+  template <int N>
+  static __device__ __forceinline__ void multiply(const std::byte* w, const std::byte* x, int group,
+                                                  float (&sum)[N / 2]) {
+#if PAGODA_HAS_WGMMA
+    multiply_rows<Fp8Products, N>(w, x, group, sum);
 #endif
   }
 };
@@ -57,26 +101,6 @@ __device__ __forceinline__ void multiply_fragments(const Fragments& a, const std
 #endif
 }
 
-template <typename Decode>
-__device__ __forceinline__ void fragments_of_bytes(const TileRaw& raw, Fragments& a) {
-#pragma unroll
-  for (int i = 0; i < 4; ++i) fragment_of_bytes<Decode>(raw, i, a[i]);
-}
-
-struct WideFp8 : RowMajorStep<64> {
-  static constexpr int kK = 64;
-  static constexpr bool kFromShared = false;
-  using Raw = TileRaw;
-  static __device__ __forceinline__ Raw read(const std::byte* w, int warp, int lane) {
-    // Two rows of a quarter of the warp are 128 bytes in a line: no bank twice.
-    const std::byte* row = w + (warp * 16 + lane / 4) * 64 + lane % 4 * 16;
-    return {load_16(row), load_16(row + 8 * 64)};
-  }
-  static __device__ __forceinline__ void fragments(const Raw& raw, int, Fragments& a) {
-    fragments_of_bytes<DecodeE4m3>(raw, a);
-  }
-};
-
 // A chunk of a stack of tiles, as tile_layout.cuh has them.
 inline constexpr int kStackBytes = kStackTiles * kTileChunkBytes;
 template <typename Format>
@@ -89,7 +113,7 @@ __device__ __forceinline__ void copy_stack(const WideArgs& p, int stack, int chu
 #endif
 }
 
-struct WideInt8 {
+struct WideInt8 : XFromImage<128> {
   static constexpr int kK = 64, kBytes = kStackBytes;
   static constexpr bool kFromShared = false;
   static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
@@ -101,13 +125,14 @@ struct WideInt8 {
     return read_tile(w + warp * kTileChunkBytes, lane);
   }
   static __device__ __forceinline__ void fragments(const Raw& raw, int, Fragments& a) {
-    fragments_of_bytes<DecodeInt8>(raw, a);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) fragment_of_bytes<DecodeInt8>(raw, i, a[i]);
   }
 };
 
 // (value - zero) * scale, rounded to bf16.
 template <int kGroupWords, bool kZeros>
-struct WideInt4 {
+struct WideInt4 : XFromImage<256> {
   using Format = Int4Format<kGroupWords, kZeros>;
   static constexpr int kK = 128;
   static constexpr bool kFromShared = false;
