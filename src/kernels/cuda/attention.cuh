@@ -36,8 +36,9 @@ __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) 
 }
 
 // q: A fragments, already multiplied with scale_log2. Tokens [0, visible[r]) of the page count for row g + 8
-// r; `written` tokens of the page exist.
-template <int D, KvFormat kFormat, int kRows>
+// r; `written` tokens of the page exist. From far away values are fetched together with the keys; near ones
+// (in shared memory) only when they are wanted, which spares registers.
+template <int D, KvFormat kFormat, int kRows, bool kNear>
 __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 * kRows],
                                             const std::byte* keys, const std::byte* values,
                                             const int (&visible)[kRows], int written, int lane,
@@ -49,18 +50,15 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
     for (int s = 0; s < D / 32; ++s)
       k[t][s] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
   uint4 v[D / 16];
+  const auto load_values = [&] {
 #pragma unroll
-  for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(values, (s * 32 + lane) * 8);
+    for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(values, (s * 32 + lane) * 8);
+  };
+  if constexpr (!kNear) load_values();
   const TokenScales k_scales = load_scales<D, kFormat>(keys, c);
   TokenScales v_scales = load_scales<D, kFormat>(values, c);
 
   if (written < kPageTokens) {
-    for (int s = 0; s < D / 16; ++s) {
-      v[s].x = existing(v[s].x, written - 2 * c);
-      v[s].y = existing(v[s].y, written - 2 * c - 8);
-      v[s].z = existing(v[s].z, written - 2 * c);
-      v[s].w = existing(v[s].w, written - 2 * c - 8);
-    }
     for (int t = 0; t < 2; ++t) {
       if (t * 8 + 2 * c >= written) v_scales.of[t].x = 0;
       if (t * 8 + 2 * c + 1 >= written) v_scales.of[t].y = 0;
@@ -103,6 +101,14 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
     a[r] = pack_bf16(p[0][0] * v_scales.of[0].x, p[0][1] * v_scales.of[0].y);
     a[kRows + r] = pack_bf16(p[1][0] * v_scales.of[1].x, p[1][1] * v_scales.of[1].y);
   }
+  if constexpr (kNear) load_values();
+  if (written < kPageTokens)
+    for (int s = 0; s < D / 16; ++s) {
+      v[s].x = existing(v[s].x, written - 2 * c);
+      v[s].y = existing(v[s].y, written - 2 * c - 8);
+      v[s].z = existing(v[s].z, written - 2 * c);
+      v[s].w = existing(v[s].w, written - 2 * c - 8);
+    }
 #pragma unroll
   for (int s = 0; s < D / 16; ++s) {
     mma_rows<kRows>(state.out[2 * s], a, v[s].x, v[s].y);

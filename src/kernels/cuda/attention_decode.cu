@@ -2,7 +2,10 @@
 // attends. A block is one (sequence, KV head, part of the context); the query heads of the group are the rows
 // of one tensor core tile, so K and V are read once for all of them. The warps take pages in turn and meet
 // in shared memory. Contexts over kSplitPages pages are cut into parts; the block that arrives last adds the
-// parts up, in order. The order of additions depends on the context alone.
+// parts up, in order. The order of additions depends on the context and on the warps of a block alone.
+//
+// Few sequences are worth many warps each; with many, fewer warps a block have less to exchange. Pages come
+// to shared memory by asynchronous copies, those of earlier tokens before the kernel before has ended.
 //
 // Floor: the bytes of K and V at read bandwidth.
 
@@ -12,43 +15,54 @@
 namespace pagoda::kernels::cuda {
 namespace {
 
-constexpr int kWarps = 8;
 constexpr int kMaxGroup = 8;  // query heads of a KV head: rows g of the tile
 
-// The new token's q heads go to shared memory as bf16, its k and v to the cache.
-template <int D, KvFormat kFormat>
-__device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head, bool writes,
-                        int warp, int lane, __nv_bfloat16 (*q)[D + 8]) {
-  const int position = slice.context - 1;
-  const float* row = p.qkv + slice.first_row * p.qkv_stride;
-  for (int head = warp; head < p.group + 1; head += kWarps) {
-    const bool key = head == p.group;
-    if (key && !writes) continue;
-    float x[D / 32];
-    load_head<D>(row + (key ? p.heads + kv_head : kv_head * p.group + head) * D, lane, x);
-    rotate_and_norm<D>(p.rope, key ? p.rope.k_norm : p.rope.q_norm, position, lane, x);
-    if (key) {
-      write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, false), false,
-                             position % kPageTokens, lane, x);
-    } else {
-      for (int i = 0; i < D / 32; ++i) q[head][lane + 32 * i] = __float2bfloat16(x[i] * p.scale_log2);
-    }
-  }
-  if (writes && warp == kWarps - 1) {
-    float v[D / 32];
-    load_head<D>(row + (p.heads + p.kv.kv_heads + kv_head) * D, lane, v);
-    write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, true), true,
-                           position % kPageTokens, lane, v);
-  }
-}
-
-template <int D>
+template <int D, KvFormat kFormat, int kWarps>
 struct Shared {
+  // Of a warp: the pages it has fetched or is fetching, K and V of each; afterwards, its sums.
+  static constexpr int kPageBytes = kv_page_bytes(kFormat, D);
+  static constexpr int kPagesAhead = kFormat == KvFormat::kBF16 ? 2 : 4;
+  union Warp {
+    std::byte pages[kPagesAhead][2][kPageBytes];
+    float out[kMaxGroup][D];
+  };
+  alignas(16) Warp warps[kWarps];
   __nv_bfloat16 q[kMaxGroup][D + 8];
-  float out[kWarps][kMaxGroup][D];
   float largest[kWarps][kMaxGroup], total[kWarps][kMaxGroup];
   bool last;
 };
+
+// The new token's q heads go to shared memory as bf16, its k and v to the cache: a head a warp at a time, all
+// of a warp's fetched before the first is worked on.
+template <int D, KvFormat kFormat, int kWarps>
+__device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head, bool writes,
+                        int warp, int lane, __nv_bfloat16 (*q)[D + 8]) {
+  constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
+  const int position = slice.context - 1, key = p.group, heads = writes ? p.group + 2 : p.group;
+  const float* row = p.qkv + slice.first_row * p.qkv_stride;
+  float x[kMine][D / 32];
+#pragma unroll
+  for (int i = 0; i < kMine; ++i) {
+    const int head = warp + i * kWarps;
+    if (head >= heads) break;
+    const int of_row = head < key    ? kv_head * p.group + head
+                       : head == key ? p.heads + kv_head
+                                     : p.heads + p.kv.kv_heads + kv_head;
+    load_head<D>(row + of_row * D, lane, x[i]);
+  }
+#pragma unroll
+  for (int i = 0; i < kMine; ++i) {
+    const int head = warp + i * kWarps;
+    if (head >= heads) break;
+    if (head <= key)
+      rotate_and_norm<D>(p.rope, head == key ? p.rope.k_norm : p.rope.q_norm, position, lane, x[i]);
+    if (head < key)
+      for (int d = 0; d < D / 32; ++d) q[head][lane + 32 * d] = __float2bfloat16(x[i][d] * p.scale_log2);
+    else
+      write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, head > key),
+                             head > key, position % kPageTokens, lane, x[i]);
+  }
+}
 
 // Adds up the parts of row `head`, dim `d`: parts are (maximum, sum, values) relative to their maxima.
 template <typename Part>
@@ -64,33 +78,49 @@ __device__ float combine(int parts, Part part) {
   return value / total;
 }
 
-// Two blocks an SM: with one, batch 256 leaves the memory idle between waves.
-template <int D, KvFormat kFormat>
-__global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_constant__ AttentionView p) {
-  extern __shared__ unsigned char raw[];
-  auto& shared = *reinterpret_cast<Shared<D>*>(raw);
+template <int D, KvFormat kFormat, int kWarps>
+__global__ __launch_bounds__(kWarps * 32,
+                             16 / kWarps) void decode_attention(const __grid_constant__ AttentionView p) {
+  using Memory = Shared<D, kFormat, kWarps>;
+  extern __shared__ __align__(16) unsigned char raw[];
+  auto& shared = *reinterpret_cast<Memory*>(raw);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
-  // The slices came before the step, and pages of earlier tokens before it too: they are fetched into L2
-  // while the projection that makes q, k and v ends.
+  // The slices came before the step, and pages of earlier tokens before it too: they are fetched while the
+  // projection that makes q, k and v ends.
   const SequenceSlice slice = p.slices[sequence];
   const int pages = (slice.context + kPageTokens - 1) / kPageTokens;
   const int splits = (pages + kSplitPages - 1) / kSplitPages;
   const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
-  for (int page = first_page; page < last; page += kWarps) {
-    const std::byte* lines = p.kv.page(slice.block_table, page, kv_head, lane >= 16);
-    for (int i = lane % 16; i < (kv_page_bytes(kFormat, D) + 127) / 128; i += 16)
-      prefetch_l2(lines + i * 128);
+  typename Memory::Warp& mine = shared.warps[warp];
+  const auto copy_page = [&](int page, int slot) {
+    for (int value = 0; value < 2; ++value) {
+      const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value);
+      for (int i = lane * 16; i < Memory::kPageBytes; i += 32 * 16)
+        stream_16_async(&mine.pages[slot][value][i], from + i);
+    }
+  };
+  for (int i = 0; i < Memory::kPagesAhead; ++i) {
+    const int page = first_page + i * kWarps;
+    if (page < last && page != pages - 1) copy_page(page, i);
+    copies_close();
   }
   wait_for_previous();
   let_next_start();
-  if (split >= splits || slice.context == 0) return;  // context 0: a row that only fills up a graph's batch
+  if (split >= splits || slice.context == 0) {  // context 0: a row that only fills up a graph's batch
+    copies_wait<0>();
+    return;
+  }
 
   for (int i = threadIdx.x; i < kMaxGroup * (D + 8); i += kWarps * 32)
     (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
   __syncthreads();
-  prepare<D, kFormat>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
+  prepare<D, kFormat, kWarps>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
   __syncthreads();
+  // The new token's page is written only now. It is the last of its warp.
+  for (int i = 0; i < Memory::kPagesAhead; ++i)
+    if (first_page + i * kWarps == pages - 1 && pages - 1 < last) copy_page(pages - 1, i);
+  copies_close();
 
   std::uint32_t q[D / 16][2];
   for (int s = 0; s < D / 16; ++s) {
@@ -98,17 +128,29 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
     q[s][1] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
   }
   RowState<D, 1> state;
+  int slot = 0;
   for (int page = first_page; page < last; page += kWarps) {
+    if (page == pages - 1)
+      copies_wait<0>();
+    else
+      copies_wait<Memory::kPagesAhead - 1>();
+    __syncwarp();
     const int written = slice.context - page * kPageTokens;
     const int visible[1] = {written};
-    attend_page<D, kFormat, 1>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                               p.kv.page(slice.block_table, page, kv_head, true), visible, written, lane,
-                               state);
+    attend_page<D, kFormat, 1, /*kNear=*/true>(q, mine.pages[slot][0], mine.pages[slot][1], visible, written,
+                                               lane, state);
+    __syncwarp();
+    const int next = page + Memory::kPagesAhead * kWarps;
+    if (next < last) copy_page(next, slot);
+    copies_close();
+    slot = (slot + 1) % Memory::kPagesAhead;
   }
+  copies_wait<0>();
+  __syncwarp();
   if (g < p.group) {
     for (int d = 0; d < D / 8; ++d) {
-      shared.out[warp][g][d * 8 + 2 * c] = state.out[d][0];
-      shared.out[warp][g][d * 8 + 2 * c + 1] = state.out[d][1];
+      mine.out[g][d * 8 + 2 * c] = state.out[d][0];
+      mine.out[g][d * 8 + 2 * c + 1] = state.out[d][1];
     }
     if (c == 0) {
       shared.largest[warp][g] = state.largest[0];
@@ -126,7 +168,9 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   for (int i = threadIdx.x; i < p.group * D; i += kWarps * 32) {
     const int head = i / D, d = i % D;
     const auto part = [&](int w, int what) {
-      return what == 0 ? shared.largest[w][head] : what == 1 ? shared.total[w][head] : shared.out[w][head][d];
+      return what == 0   ? shared.largest[w][head]
+             : what == 1 ? shared.total[w][head]
+                         : shared.warps[w].out[head][d];
     };
     const float value = combine(kWarps, part);
     if (splits == 1) {
@@ -163,16 +207,27 @@ __global__ __launch_bounds__(kWarps * 32, 2) void decode_attention(const __grid_
   }
 }
 
-template <int D, KvFormat kFormat>
-void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
-  static const bool raised = [] {
-    CUDA_CHECK(cudaFuncSetAttribute(decode_attention<D, kFormat>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    sizeof(Shared<D>)));
+template <int D, KvFormat kFormat, int kWarps>
+void launch_warps(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
+  const auto kernel = decode_attention<D, kFormat, kWarps>;
+  static const bool raised = [kernel] {
+    CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    sizeof(Shared<D, kFormat, kWarps>)));
     return true;
   }();
   (void)raised;
-  launch(decode_attention<D, kFormat>, dim3(splits_of(max_context), view.kv.kv_heads, decodes),
-         dim3(kWarps * 32), sizeof(Shared<D>), view);
+  launch(kernel, dim3(splits_of(max_context), view.kv.kv_heads, decodes), dim3(kWarps * 32),
+         sizeof(Shared<D, kFormat, kWarps>), view);
+}
+
+template <int D, KvFormat kFormat>
+void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
+  // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200.
+  const int pairs = decodes * view.kv.kv_heads / launch.multiprocessors;
+  if (launch.same_in_any_batch || pairs < 1)
+    return launch_warps<D, kFormat, 8>(launch, view, decodes, max_context);
+  if (pairs < 3) return launch_warps<D, kFormat, 4>(launch, view, decodes, max_context);
+  return launch_warps<D, kFormat, 2>(launch, view, decodes, max_context);
 }
 
 }  // namespace

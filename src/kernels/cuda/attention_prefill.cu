@@ -66,9 +66,9 @@ __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_co
   const int pages = (slice.context - slice.num_queries + last_query) / kPageTokens + 1;
   for (int page = 0; page < pages; ++page) {
     const int visible[2] = {positions[0] + 1 - page * kPageTokens, positions[1] + 1 - page * kPageTokens};
-    attend_page<D, kFormat, 2>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                               p.kv.page(slice.block_table, page, kv_head, true), visible,
-                               slice.context - page * kPageTokens, lane, state);
+    attend_page<D, kFormat, 2, /*kNear=*/false>(q, p.kv.page(slice.block_table, page, kv_head, false),
+                                                p.kv.page(slice.block_table, page, kv_head, true), visible,
+                                                slice.context - page * kPageTokens, lane, state);
   }
   for (int r = 0; r < 2; ++r) {
     if (first_query + (g + 8 * r) / p.group >= slice.num_queries) continue;

@@ -15,14 +15,13 @@ namespace {
 // made bf16 for the library, where there is no linear_wide.cuh.
 constexpr std::int64_t kSmallRows = 8, kOwnQuantizedRows = 256;
 constexpr std::int64_t small_quantized_rows(const Weight& weight) {
-  return weight.out_features >= 4096 && weight.in_features >= 4096 ? 16 : 32;
+  return weight.out_features >= 32768 ? 8 : weight.out_features >= 3072 ? 16 : 32;
 }
 static_assert(kOwnQuantizedRows == kMaxWideRows);
 // The library cuts FP8 into tiles of 128 x 128 and nothing else: few of them leave most of the device idle.
 constexpr std::int64_t kFewOutputs = 8192;
-bool fp8_wide_wins(const Weight& weight) {
-  if (const char* e = std::getenv("PAGODA_FP8WIDE")) return *e == '1';
-  return weight.out_features <= kFewOutputs;
+bool fp8_wide_wins(const Weight& weight, std::int64_t rows) {
+  return weight.out_features <= kFewOutputs || rows <= (weight.in_features >= 4096 ? 64 : 32);
 }
 
 void launch_linear(const Launcher& launch, const Weight& weight, const LinearArgs& args) {
@@ -72,7 +71,7 @@ CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
   const Path own = wide_ ? Path::kWide : Path::kSmall;
   // Only FP8 takes a deferred norm to the library: with the scales of its rows.
   if (gemm_ == nullptr || (x.data == deferred_ && !library_fp8)) return own;
-  if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight)) return Path::kWide;
+  if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows)) return Path::kWide;
   return !library_takes_it && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
 }
 

@@ -82,6 +82,7 @@ CudaOps::CudaOps(const CudaOptions& options, CudaDevice device)
     : options_(options), device_(std::move(device)) {
   CUDA_CHECK(cudaStreamCreateWithFlags(&launch_.stream, cudaStreamNonBlocking));
   launch_.overlap = device_.compute_capability >= 90;
+  launch_.same_in_any_batch = options.deterministic;
   CUDA_CHECK(
       cudaDeviceGetAttribute(&launch_.multiprocessors, cudaDevAttrMultiProcessorCount, options.device));
   for (cudaEvent_t& event : events_) CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));

@@ -9,7 +9,9 @@ namespace pagoda::kernels::cuda {
 
 struct Launcher {
   cudaStream_t stream = nullptr;
-  bool overlap = false;     // programmatic dependent launch (sm_90)
+  bool overlap = false;  // programmatic dependent launch (sm_90)
+  bool same_in_any_batch =
+      false;                // sums must not depend on what else is computed with them (--deterministic)
   int multiprocessors = 1;  // of the device
   unsigned cluster = 1;     // blocks that share their memory (sm_90)
 

@@ -204,7 +204,9 @@ struct Int4Format : Tiled<kInt4Chunk> {
     return raw;
   }
   static __device__ __forceinline__ std::uint32_t pair(std::uint32_t w, int j) {
-    return ((w >> (4 * j)) & 0x000f000fu) | 0x43004300u;
+    std::uint32_t bits;
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(bits) : "r"(w >> (4 * j)), "n"(0x000f000f), "r"(0x43004300));
+    return bits;
   }
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {

@@ -162,7 +162,8 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
       const std::uint32_t base = address_in_cluster(exchange.sums + lane * 4, block);
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
-        const int column = min(first + i * stride, Plan::kRound - 1);
+        const int column = first + i * stride;
+        if (column >= Plan::kRound) break;
         const float4 part = load_four_in_cluster(base + column * Plan::kColumn * sizeof(float));
         y[i][0] += part.x, y[i][1] += part.y, y[i][2] += part.z, y[i][3] += part.w;
       }

@@ -54,6 +54,13 @@ __device__ __forceinline__ void copy_16_async(void* shared, const void* global) 
                "l"(global)
                : "memory");
 }
+// The same of what is read once: it passes L1 by.
+__device__ __forceinline__ void stream_16_async(void* shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                   static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+}
 __device__ __forceinline__ void copies_close() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kPending>
 __device__ __forceinline__ void copies_wait() {
