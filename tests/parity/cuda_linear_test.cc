@@ -59,8 +59,8 @@ WeightSource source_of(const Format& format, std::int64_t out, std::int64_t in, 
   return source;
 }
 
-// Products in the library are of weights rounded to bf16; with FP8 weights and more than 8 rows, of activations
-// rounded to FP8 too.
+// Products in the library are of weights rounded to bf16; with FP8 weights and more than 8 rows, of
+// activations rounded to FP8 too.
 double tolerance_of(const Format& format, std::int64_t m) {
   return format.format == WeightFormat::kFp8 && m > 8 ? 4e-2 : 4e-3;
 }
@@ -171,8 +171,10 @@ TEST_F(CudaLinear, AddNormThenLinear) {
       reference_->linear(normed.view(), plain_second, expected.view(), false);
       cuda_->linear_add_norm(input(x), packed_first, device_sum, device_norm, 1e-5f, device_normed);
       cuda_->linear(device_normed, packed_second, actual, false);
-      EXPECT_LT(relative_error(read(device_sum), sum.values), tolerance_of(format, m)) << format.name << " m " << m;
-      EXPECT_LT(relative_error(read(actual), expected.values), 2 * tolerance_of(format, m)) << format.name << " m " << m;
+      EXPECT_LT(relative_error(read(device_sum), sum.values), tolerance_of(format, m))
+          << format.name << " m " << m;
+      EXPECT_LT(relative_error(read(actual), expected.values), 2 * tolerance_of(format, m))
+          << format.name << " m " << m;
     }
   }
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 
 #include "base/check.h"
 #include "kernels/cuda/cuda_ops.h"
@@ -71,7 +70,8 @@ CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
   const Path own = wide_ ? Path::kWide : Path::kSmall;
   // Only FP8 takes a deferred norm to the library: with the scales of its rows.
   if (gemm_ == nullptr || (x.data == deferred_ && !library_fp8)) return own;
-  if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows)) return Path::kWide;
+  if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows))
+    return Path::kWide;
   return !library_takes_it && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
 }
 

@@ -111,6 +111,16 @@ __device__ __forceinline__ void sync_cluster() {
   asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
+// The warps of a warpgroup go on with fewer registers, or with more once others have given enough away.
+template <int kRegisters>
+__device__ __forceinline__ void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
 // A box of a matrix; `map` says how large. What lies outside the matrix comes as zeros and counts.
 __device__ __forceinline__ void box_copy(void* shared, const void* map, int column, int row,
                                          SharedBarrier& barrier) {

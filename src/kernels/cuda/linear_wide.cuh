@@ -2,10 +2,10 @@
 // out (+)= x W^T for many rows of x on sm_90, up to 128 a block: W is A (64 of its rows a warpgroup), x^T is
 // B.
 //
-// A block works on 128 rows of W and 32, 64 or 128 rows of x: a warp starts copies of W and of x's image
-// (wide_image.cu) some steps of k ahead, two warpgroups multiply. Quantised weights become bf16 fragments in
-// registers, while the products of those before run; bf16 weights go to the tensor cores from shared
-// memory.
+// A block works on 128 or 256 rows of W and 32, 64 or 128 rows of x: a warp starts copies of W and of x's
+// image (wide_image.cu) some steps of k ahead, two warpgroups multiply. Quantised weights become bf16
+// fragments in registers, while the products of those before run; bf16 weights go to the tensor cores from
+// shared memory.
 //
 // The blocks of a cluster cut k between them, so that a matrix of few tiles fills the device: each leaves its
 // sums in shared memory, some columns at a time, and adds up its share of the columns from all of them, in
@@ -24,24 +24,30 @@
 
 namespace pagoda::kernels::cuda {
 
-template <typename Step, int N>
+// kStacks: tiles of 128 rows of W of a block. Two read x half as often, which is what blocks of one wait for,
+// but there are half as many blocks.
+template <typename Step, int N, int kStacks>
 struct WidePlan {
   static constexpr int kWBytes = (Step::kBytes + 1023) / 1024 * 1024, kXBytes = N * Step::kXRowBytes;
-  static constexpr int kStageBytes = kWBytes + kXBytes;
+  static constexpr int kStageBytes = kStacks * kWBytes + kXBytes;
   // Columns whose sums are exchanged at a time. Four floats more a column: no bank twice in a store.
   static constexpr int kRound = std::min(N, 64), kColumn = kWideTileRows + 4;
-  static constexpr int kSumBytes = kRound * kColumn * static_cast<int>(sizeof(float));
+  static constexpr int kSumBytes = kRound * kColumn * static_cast<int>(sizeof(float));  // of a tile
   // Two blocks an SM where that is possible, so that the next kernel copies while this one ends.
-  static constexpr int kBlocks = N <= 64 ? 2 : 1;
-  static constexpr int kStages = std::min((226 * 1024 / kBlocks - kSumBytes - 256) / kStageBytes, 8);
-  static constexpr int kSharedBytes = kStages * kStageBytes + kSumBytes + (2 * kStages + 2) * 8;
-  static constexpr int kThreads = kWideThreads + 32;
+  static constexpr int kBlocks = N <= 64 && kStacks == 1 ? 2 : 1;
+  static constexpr int kAtOnce =
+      kBlocks == 1 && kStacks == 1 ? 4 : 2;  // columns a warp finishes, as registers allow
+  static constexpr int kStages =
+      std::min((226 * 1024 / kBlocks - kStacks * kSumBytes - 256) / kStageBytes, 8);
+  static constexpr int kSharedBytes = kStages * kStageBytes + kStacks * (kSumBytes + 16) + 2 * kStages * 8;
+  // A warp behind those that multiply copies. With two tiles it is a warpgroup, which leaves its registers to
+  // them.
+  static constexpr int kThreads = (kStacks * kWideWarps + (kStacks == 1 ? 1 : 4)) * 32;
+  static constexpr int kCopyRegisters = 24, kMultiplyRegisters = 112;
   static_assert(kStages >= 3);
 };
 
 #if PAGODA_HAS_WGMMA
-
-inline constexpr int kWideWarps = kWideThreads / 32;
 
 // The four neighbouring rows of a tile of 128 that a lane finishes; four lanes have a tile of 16. With pairs
 // they are all rows of gate or all of up.
@@ -139,7 +145,7 @@ struct Exchange {
 template <typename Plan>
 __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows, int first_column,
                                                const Exchange& exchange, int rank, int warp, int lane) {
-  constexpr int kAtOnce = Plan::kBlocks == 1 ? 4 : 2;  // as registers allow
+  constexpr int kAtOnce = Plan::kAtOnce;
   const LinearArgs& p = wide.linear;
   const int stride = kWideWarps * wide.splits;
   const bool adds = p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm;
@@ -180,8 +186,9 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
 
 template <typename Plan, int N>
 __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_column,
-                                            const float (&sum)[N / 2], int rank, Exchange& exchange) {
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+                                            const float (&sum)[N / 2], int rank, int warp,
+                                            Exchange& exchange) {
+  const int lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const LaneRows rows(p.linear, tile, lane);
 #pragma unroll
   for (int round = 0; round < N / Plan::kRound; ++round) {
@@ -204,24 +211,30 @@ __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int fir
 }
 
 // Copies of W and x, some steps ahead: by one thread.
-template <typename Step, typename Plan, int N>
+template <typename Step, typename Plan, int N, int kStacks>
 __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end, int cluster, int clusters,
                                            std::byte* stages, SharedBarrier* full, SharedBarrier* empty,
                                            int lane) {
   if (lane != 0) return;
-  const auto copy_w = [&](int tile, int step, int stage) {
-    full[stage].expect(Step::kBytes + Plan::kXBytes);
-    Step::copy(p, tile, step, stages + stage * Plan::kStageBytes, full[stage]);
+  const int last_tile = (p.linear.weight.tiles + kWideTiles - 1) / kWideTiles - 1;
+  const auto copy_w = [&](int item, int step, int stage) {
+    full[stage].expect(kStacks * Step::kBytes + Plan::kXBytes);
+    for (int i = 0; i < kStacks; ++i) {
+      // What is computed of a tile that does not exist is not stored.
+      const int tile = min(item / p.groups * kStacks + i, last_tile);
+      Step::copy(p, tile, step, stages + stage * Plan::kStageBytes + i * Plan::kWBytes, full[stage]);
+    }
   };
-  const auto copy_x = [&](int group, int step, int stage) {
-    Step::template copy_x<N>(p, group, step, stages + stage * Plan::kStageBytes + Plan::kWBytes, full[stage]);
+  const auto copy_x = [&](int item, int step, int stage) {
+    Step::template copy_x<N>(p, item % p.groups, step,
+                             stages + stage * Plan::kStageBytes + kStacks * Plan::kWBytes, full[stage]);
   };
   // Weights never change; everything else was written by the kernels before.
   int ahead = min(end - begin, Plan::kStages);
-  for (int i = 0; i < ahead; ++i) copy_w(cluster / p.groups, begin + i, i);
+  for (int i = 0; i < ahead; ++i) copy_w(cluster, begin + i, i);
   wait_for_previous();
   let_next_start();
-  for (int i = 0; i < ahead; ++i) copy_x(cluster % p.groups, begin + i, i);
+  for (int i = 0; i < ahead; ++i) copy_x(cluster, begin + i, i);
   int stage = 0;
   std::uint32_t parity = 0;
   for (int item = cluster; item < p.items; item += clusters)
@@ -230,8 +243,8 @@ __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end
         --ahead;
       } else {
         empty[stage].wait(parity ^ 1);
-        copy_w(item / p.groups, step, stage);
-        copy_x(item % p.groups, step, stage);
+        copy_w(item, step, stage);
+        copy_x(item, step, stage);
       }
       if (++stage == Plan::kStages) {
         stage = 0;
@@ -242,35 +255,41 @@ __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end
 
 #endif  // PAGODA_HAS_WGMMA
 
-template <typename Step, int N>
-__global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBlocks) void wide_kernel(
-    const __grid_constant__ WideArgs p) {
+template <typename Step, int N, int kStacks>
+__global__ __launch_bounds__(
+    WidePlan<Step, N, kStacks>::kThreads,
+    WidePlan<Step, N, kStacks>::kBlocks) void wide_kernel(const __grid_constant__ WideArgs p) {
 #if PAGODA_HAS_WGMMA
-  using Plan = WidePlan<Step, N>;
+  using Plan = WidePlan<Step, N, kStacks>;
   extern __shared__ __align__(1024) std::byte shared[];
-  Exchange exchange;
-  exchange.sums = reinterpret_cast<float*>(shared + Plan::kStages * Plan::kStageBytes);
-  auto* full = reinterpret_cast<SharedBarrier*>(exchange.sums + Plan::kRound * Plan::kColumn);
-  SharedBarrier* empty = full + Plan::kStages;
-  exchange.left = empty + Plan::kStages;
-  exchange.read = exchange.left + 1;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  std::byte* const sums = shared + Plan::kStages * Plan::kStageBytes;
+  auto* full = reinterpret_cast<SharedBarrier*>(sums + kStacks * Plan::kSumBytes);
+  SharedBarrier *const empty = full + Plan::kStages, *const exchanges = empty + Plan::kStages;
+  // Each tile has warps of its own, which exchange its sums.
+  const int lane = threadIdx.x % 32, stack = threadIdx.x / 32 / kWideWarps,
+            warp = threadIdx.x / 32 % kWideWarps;
   if (threadIdx.x == 0) {
     for (int i = 0; i < Plan::kStages; ++i) {
       full[i].init(1);
-      empty[i].init(kWideWarps);
+      empty[i].init(kStacks * kWideWarps);
     }
-    exchange.left->init(kWideWarps * p.splits);
-    exchange.read->init(kWideWarps * p.splits);
+    for (int i = 0; i < 2 * kStacks; ++i) exchanges[i].init(kWideWarps * p.splits);
     SharedBarrier::publish();
   }
   sync_cluster();
   const int rank = rank_in_cluster(), cluster = blockIdx.x / p.splits, clusters = gridDim.x / p.splits;
   const int begin = p.steps * rank / p.splits, end = p.steps * (rank + 1) / p.splits;
 
-  if (warp == kProducer) {
-    copy_steps<Step, Plan, N>(p, begin, end, cluster, clusters, shared, full, empty, lane);
+  if (stack == kStacks) {
+    if constexpr (kStacks > 1) give_registers<Plan::kCopyRegisters>();
+    if (warp == 0)
+      copy_steps<Step, Plan, N, kStacks>(p, begin, end, cluster, clusters, shared, full, empty, lane);
   } else {
+    if constexpr (kStacks > 1) take_registers<Plan::kMultiplyRegisters>();
+    Exchange exchange;
+    exchange.sums = reinterpret_cast<float*>(sums + stack * Plan::kSumBytes);
+    exchange.left = exchanges + 2 * stack;
+    exchange.read = exchange.left + 1;
     wait_for_previous();
     let_next_start();
     int stage = 0;
@@ -283,40 +302,58 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBl
     const auto release = [&](int held) {
       if (lane == 0) empty[held].arrive();
     };
+    const auto w_at = [&](int of_stage) {
+      return shared + of_stage * Plan::kStageBytes + stack * Plan::kWBytes;
+    };
+    const auto x_at = [&](int of_stage) {
+      return shared + of_stage * Plan::kStageBytes + kStacks * Plan::kWBytes;
+    };
     for (int item = cluster; item < p.items; item += clusters) {
       float sum[N / 2] = {};
       if constexpr (Step::kFromShared) {
         int held = -1;  // a stage whose products may still run
         for (int step = begin; step < end; ++step, next()) {
           full[stage].wait(parity);
-          const std::byte* w = shared + stage * Plan::kStageBytes;
-          Step::template multiply<N>(w, w + Plan::kWBytes, warp / 4, sum);
+          Step::template multiply<N>(w_at(stage), x_at(stage), warp / 4, sum);
           products_wait<1>();
           if (held >= 0) release(held);
           held = stage;
         }
         products_wait<0>();
         release(held);
+      } else if constexpr (kStacks > 1) {
+        // While some warpgroups make fragments, the products of others run.
+        Fragments a;
+        for (int step = begin; step < end; ++step, next()) {
+          full[stage].wait(parity);
+          const typename Step::Raw raw = Step::read(w_at(stage), warp, lane);
+#pragma unroll
+          for (int half = 0; half < Step::kK / 64; ++half) {
+            Step::fragments(raw, half, a);
+            multiply_fragments<N>(a, x_at(stage) + half * (N * 128), sum);
+            products_wait<0>();
+          }
+          release(stage);
+        }
       } else {
         // Fragments are made while the products of those before run.
         constexpr int kHalves = Step::kK / 64;
         Fragments a[2];  // in turn
         full[stage].wait(parity);
-        typename Step::Raw raw = Step::read(shared + stage * Plan::kStageBytes, warp, lane);
+        typename Step::Raw raw = Step::read(w_at(stage), warp, lane);
         Step::fragments(raw, 0, a[0]);
         for (int step = begin; step < end; ++step) {
           const int now = stage;
-          const std::byte* w = shared + now * Plan::kStageBytes;
 #pragma unroll
           for (int half = 0; half < kHalves; ++half) {
-            multiply_fragments<N>(a[half], w + Plan::kWBytes + half * (N * 128), sum);
+            multiply_fragments<N>(a[half], x_at(now) + half * (N * 128), sum);
             if (half + 1 < kHalves) {
               Step::fragments(raw, half + 1, a[half + 1]);
             } else {
               next();
               if (step + 1 < end) {
                 full[stage].wait(parity);
-                raw = Step::read(shared + stage * Plan::kStageBytes, warp, lane);
+                raw = Step::read(w_at(stage), warp, lane);
                 Step::fragments(raw, 0, a[kHalves % 2]);
               }
             }
@@ -329,7 +366,8 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBl
           release(now);
         }
       }
-      finish_tile<Plan, N>(p, item / p.groups, item % p.groups * N, sum, rank, exchange);
+      finish_tile<Plan, N>(p, item / p.groups * kStacks + stack, item % p.groups * N, sum, rank, warp,
+                           exchange);
     }
     exchange.read->wait(exchange.parity ^ 1);  // after that no other block comes here any more
   }
@@ -339,10 +377,10 @@ __global__ __launch_bounds__(WidePlan<Step, N>::kThreads, WidePlan<Step, N>::kBl
 // How many clusters of each size (from 1 on) run at a time.
 using ClusterLimits = std::array<int, 8>;
 
-template <typename Step, int N>
+template <typename Step, int N, int kStacks>
 ClusterLimits cluster_limits(int multiprocessors) {
-  using Plan = WidePlan<Step, N>;
-  CUDA_CHECK(cudaFuncSetAttribute(wide_kernel<Step, N>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  using Plan = WidePlan<Step, N, kStacks>;
+  CUDA_CHECK(cudaFuncSetAttribute(wide_kernel<Step, N, kStacks>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   Plan::kSharedBytes));
   ClusterLimits limits{};
   for (int size = 1; size <= static_cast<int>(limits.size()); ++size) {
@@ -355,7 +393,7 @@ ClusterLimits cluster_limits(int multiprocessors) {
     config.dynamicSmemBytes = Plan::kSharedBytes;
     config.attrs = &attribute;
     config.numAttrs = 1;
-    CUDA_CHECK(cudaOccupancyMaxActiveClusters(&limits[size - 1], wide_kernel<Step, N>, &config));
+    CUDA_CHECK(cudaOccupancyMaxActiveClusters(&limits[size - 1], wide_kernel<Step, N, kStacks>, &config));
   }
   return limits;
 }
@@ -379,28 +417,43 @@ inline int best_splits(const ClusterLimits& limits, int items, int steps, int mu
   return best;
 }
 
-template <typename Step, int N>
+template <typename Step, int N, int kStacks>
 void launch_wide_shape(const Launcher& launch, WideArgs args) {
-  static const ClusterLimits limits = cluster_limits<Step, N>(launch.multiprocessors);
+  using Plan = WidePlan<Step, N, kStacks>;
+  static const ClusterLimits limits = cluster_limits<Step, N, kStacks>(launch.multiprocessors);
+  constexpr int kTiles = kStacks * kWideTiles;
   args.steps = (args.linear.weight.in_features + Step::kK - 1) / Step::kK;
-  args.groups = (args.linear.m + N - 1) / N;
-  args.items = (args.linear.weight.tiles + kWideTiles - 1) / kWideTiles * args.groups;
+  args.items = (args.linear.weight.tiles + kTiles - 1) / kTiles * args.groups;
   args.splits = best_splits(limits, args.items, args.steps, launch.multiprocessors);
   Launcher in_clusters = launch;
   in_clusters.cluster = static_cast<unsigned>(args.splits);
-  in_clusters(wide_kernel<Step, N>, dim3(std::min(args.items, limits[args.splits - 1]) * args.splits),
-              dim3(WidePlan<Step, N>::kThreads), WidePlan<Step, N>::kSharedBytes, args);
+  in_clusters(wide_kernel<Step, N, kStacks>,
+              dim3(std::min(args.items, limits[args.splits - 1]) * args.splits), dim3(Plan::kThreads),
+              Plan::kSharedBytes, args);
+}
+
+template <typename Step, int N>
+void launch_wide_columns(const Launcher& launch, WideArgs args) {
+  args.groups = (args.linear.m + N - 1) / N;
+  // Blocks of two tiles, where enough of them are left: those that share k by many have more to exchange.
+  // Weights that need not be decoded gain nothing. As measured on an H200.
+  if constexpr (!Step::kFromShared) {
+    const int blocks = (args.linear.weight.tiles + 2 * kWideTiles - 1) / (2 * kWideTiles) * args.groups;
+    const int enough = launch.multiprocessors * (args.groups == 1 ? 1 : 3) / 10;
+    if (blocks >= enough) return launch_wide_shape<Step, N, 2>(launch, args);
+  }
+  launch_wide_shape<Step, N, 1>(launch, args);
 }
 
 template <typename Step>
 void launch_wide_step(const Launcher& launch, const WideArgs& args) {
   switch (args.x.columns) {
     case 32:
-      return launch_wide_shape<Step, 32>(launch, args);
+      return launch_wide_columns<Step, 32>(launch, args);
     case 64:
-      return launch_wide_shape<Step, 64>(launch, args);
+      return launch_wide_columns<Step, 64>(launch, args);
     default:
-      return launch_wide_shape<Step, 128>(launch, args);
+      return launch_wide_columns<Step, 128>(launch, args);
   }
 }
 

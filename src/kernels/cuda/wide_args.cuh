@@ -7,7 +7,7 @@
 namespace pagoda::kernels::cuda {
 
 inline constexpr int kMaxWideRows = 256;
-inline constexpr int kWideTileRows = 128;  // rows of W a block works on
+inline constexpr int kWideTileRows = 128;  // of W
 inline constexpr int kMapRowBytes = 128;   // of a row of a box of a tensor map: 64 bf16, 128 e4m3
 
 // In which order k lies in x's image (linear_format.cuh): as it is, or as the lanes find it in W.
@@ -27,7 +27,7 @@ struct WideArgs {
   int steps = 0;                        // of k
   int splits = 1;                       // blocks that cut them between them
   int groups = 1;                       // of x.columns rows of x
-  int items = 0;                        // tiles of kWideTileRows times groups
+  int items = 0;                        // of W (one or two tiles) times groups
   alignas(64) std::byte map[128] = {};  // CUtensorMap of W if it is row-major
   alignas(64) std::byte x_map[128] = {};
 };

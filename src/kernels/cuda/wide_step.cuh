@@ -9,7 +9,7 @@ namespace pagoda::kernels::cuda {
 
 inline constexpr int kWideTiles = kStackTiles;
 static_assert(kWideTileRows == kStackRows);
-inline constexpr int kWideThreads = 2 * 128, kProducer = 8;  // two warpgroups multiply, a ninth warp copies
+inline constexpr int kWideWarps = 8;  // two warpgroups multiply a tile
 
 // A format's step of k: its bytes in shared memory, the copies that bring it (by one thread: small copies are
 // as slow as large ones), and its products.
