@@ -4,12 +4,9 @@
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/linear_format.cuh"
 #include "kernels/cuda/wide_args.cuh"
+#include "kernels/cuda/wide_finish.cuh"
 
 namespace pagoda::kernels::cuda {
-
-inline constexpr int kWideTiles = kStackTiles;
-static_assert(kWideTileRows == kStackRows);
-inline constexpr int kWideWarps = 8;  // two warpgroups multiply a tile
 
 // A format's step of k: its bytes in shared memory, the copies that bring it (by one thread: small copies are
 // as slow as large ones), and its products.

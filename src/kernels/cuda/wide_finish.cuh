@@ -1,0 +1,184 @@
+#pragma once
+// The end of linear_wide.cuh: the blocks of a cluster leave their sums in shared memory, some columns at a
+// time, and each adds up its share of the columns from all of them, in the order of k, and finishes it
+// (Epilogue in linear_args.cuh).
+//
+// It is a short loop for the sake of the instruction cache: unrolled over all sums it was 100 KiB of code
+// that runs once, some 20 us a launch.
+
+#include "kernels/cuda/hopper.cuh"
+#include "kernels/cuda/mma.cuh"
+#include "kernels/cuda/wide_args.cuh"
+
+namespace pagoda::kernels::cuda {
+
+inline constexpr int kWideTiles = kStackTiles;
+static_assert(kWideTileRows == kStackRows);
+inline constexpr int kWideWarps = 8;  // two warpgroups multiply a tile
+
+#if PAGODA_HAS_WGMMA
+
+// The four neighbouring rows of a tile of 128 that a lane finishes; four lanes have a tile of 16. With pairs
+// they are all rows of gate or all of up.
+struct LaneRows {
+  int tile, row;  // of 16 rows; of W, the first of the four
+  int count;      // how many of them exist
+  bool is_gate;
+  float scale[4], norm[4];
+
+  __device__ __forceinline__ LaneRows(const LinearArgs& p, int wide_tile, int lane) {
+    const WeightView& w = p.weight;
+    tile = wide_tile * kWideTiles + lane / 4;
+    row = w.row_of(tile, lane % 4 * 4);
+    count = tile < w.tiles ? max(0, min(4, w.out_features - row)) : 0;
+    is_gate = lane % 4 < 2;
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      scale[e] = e < count ? w.row_scale(row + e) : 0.0f;
+      norm[e] = e < count && p.epilogue == Epilogue::kAddNorm ? p.norm[row + e] : 1.0f;
+    }
+  }
+};
+
+// Four neighbouring floats, of which `count` exist.
+__device__ __forceinline__ bool are_whole(const float* four, int count) {
+  return count == 4 && reinterpret_cast<std::uintptr_t>(four) % 16 == 0;
+}
+__device__ __forceinline__ void load_four(const float* from, int count, float (&to)[4]) {
+  if (are_whole(from, count)) {
+    const float4 v = *reinterpret_cast<const float4*>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) to[e] = e < count ? from[e] : 0.0f;
+  }
+}
+__device__ __forceinline__ void store_four(float* to, int count, const float (&from)[4]) {
+  if (are_whole(to, count)) {
+    *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      if (e < count) to[e] = from[e];
+  }
+}
+__device__ __forceinline__ void store_four(__nv_bfloat16* to, int count, const float (&from)[4]) {
+  if (count == 4 && reinterpret_cast<std::uintptr_t>(to) % 8 == 0) {
+    *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      if (e < count) to[e] = __float2bfloat16(from[e]);
+  }
+}
+
+// What becomes of the sums y of a lane's rows and row n of x (Epilogue in linear_args.cuh); `previous`: what
+// they are added to. Every lane of a warp takes part: there are shuffles.
+__device__ __forceinline__ void finish_four(const LinearArgs& p, int n, const LaneRows& rows, int count,
+                                            float (&y)[4], const float (&previous)[4]) {
+  if (p.epilogue == Epilogue::kSwiglu) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float up = __shfl_down_sync(0xffffffffu, y[e], 2);
+      y[e] = y[e] / (1.0f + __expf(-y[e])) * up;
+    }
+    if (rows.is_gate) store_four(p.normed + n * p.normed_stride + rows.row, count, y);
+    return;
+  }
+#pragma unroll
+  for (int e = 0; e < 4; ++e) y[e] += previous[e];
+  store_four(p.out + static_cast<std::int64_t>(n) * p.out_stride + rows.row, count, y);
+  if (p.epilogue != Epilogue::kAddNorm) return;
+  float squares = 0;
+#pragma unroll
+  for (int e = 0; e < 4; ++e) {
+    squares += e < count ? y[e] * y[e] : 0.0f;
+    y[e] *= rows.norm[e];
+  }
+  store_four(p.normed + n * p.normed_stride + rows.row, count, y);
+  squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+  squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+  if (count > 0 && threadIdx.x % 4 == 0)
+    p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + rows.tile] = squares;
+}
+
+// Where the warps of a cluster meet: `left` when all have left their sums, `read` when all have read.
+struct Exchange {
+  float* sums;  // [column][kColumn], the same place in each block
+  SharedBarrier *left, *read;
+  std::uint32_t parity = 0;
+};
+
+// Adds up and finishes this block's share of the columns that the cluster leaves in shared memory: rows of x
+// from first_column on.
+template <typename Plan>
+__device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows, int first_column,
+                                               const Exchange& exchange, int rank, int warp, int lane) {
+  constexpr int kAtOnce = Plan::kAtOnce;
+  const LinearArgs& p = wide.linear;
+  const int stride = kWideWarps * wide.splits;
+  const bool adds = p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm;
+#pragma unroll 1
+  for (int first = warp * wide.splits + rank; first < Plan::kRound; first += stride * kAtOnce) {
+    float y[kAtOnce][4] = {}, previous[kAtOnce][4] = {}, x_scale[kAtOnce];
+    int count[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int column = first + i * stride, n = first_column + column;
+      count[i] = column < Plan::kRound && n < p.m ? rows.count : 0;
+      x_scale[i] = count[i] > 0 && wide.x.scales != nullptr ? wide.x.scales[n] : 1.0f;
+      if (adds)
+        load_four(p.out + static_cast<std::int64_t>(n) * p.out_stride + rows.row, count[i], previous[i]);
+    }
+    // Only now: what comes from afar is on its way.
+    exchange.left->wait_for_cluster(exchange.parity);
+#pragma unroll 2
+    for (int block = 0; block < wide.splits; ++block) {
+      const std::uint32_t base = address_in_cluster(exchange.sums + lane * 4, block);
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int column = first + i * stride;
+        if (column >= Plan::kRound) break;
+        const float4 part = load_four_in_cluster(base + column * Plan::kColumn * sizeof(float));
+        y[i][0] += part.x, y[i][1] += part.y, y[i][2] += part.z, y[i][3] += part.w;
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int n = first_column + first + i * stride;
+#pragma unroll
+      for (int e = 0; e < 4; ++e) y[i][e] *= x_scale[i] * rows.scale[e];
+      finish_four(p, n, rows, count[i], y[i], previous[i]);
+    }
+  }
+}
+
+template <typename Plan, int N>
+__device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_column,
+                                            const float (&sum)[N / 2], int rank, int warp,
+                                            Exchange& exchange) {
+  const int lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+  const LaneRows rows(p.linear, tile, lane);
+#pragma unroll
+  for (int round = 0; round < N / Plan::kRound; ++round) {
+    const int first = round * Plan::kRound;
+    if (first_column + first >= p.linear.m) break;
+    exchange.read->wait(exchange.parity ^ 1);
+    float* mine = exchange.sums + 2 * c * Plan::kColumn + warp * 16 + g;
+#pragma unroll
+    for (int j = 0; j < Plan::kRound / 8; ++j)
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        mine[(j * 8 + e % 2) * Plan::kColumn + e / 2 * 8] = sum[(first / 8 + j) * 4 + e];
+    __syncwarp();
+    if (lane < p.splits) exchange.left->arrive_at(lane);
+    finish_columns<Plan>(p, rows, first_column + first, exchange, rank, warp, lane);
+    __syncwarp();
+    if (lane < p.splits) exchange.read->arrive_at_having_read(lane);
+    exchange.parity ^= 1;
+  }
+}
+
+#endif  // PAGODA_HAS_WGMMA
+
+}  // namespace pagoda::kernels::cuda
