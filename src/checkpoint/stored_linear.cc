@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "base/check.h"
 
@@ -192,8 +193,35 @@ class LinearFinder {
 
   base::Status take(const std::string& suffix, const Shape& shape, const std::vector<DType>& dtypes,
                     Tensor* out) {
-    ASSIGN_OR_RETURN(*out, checkpoint_.find(name_ + suffix, shape, dtypes));
+    base::Result<Tensor> found = checkpoint_.find(name_ + suffix, shape, dtypes);
+    if (!found.ok()) return explained(found.status(), suffix, shape);
+    *out = std::move(found).value();
     return {};
+  }
+
+  // A shape alone does not tell a user that config.json speaks of other tensors than the files hold.
+  base::Status explained(const base::Status& failure, const std::string& suffix, const Shape& shape) const {
+    if (quantization_.method == QuantMethod::kNone) {
+      for (const char* packed : {".qweight", ".weight_packed", ".weight_scale"})
+        if (checkpoint_.has(name_ + packed))
+          return base::data_loss("{}; {}{} is there, but config.json has no quantization_config",
+                                 failure.message(), name_, packed);
+      return failure;
+    }
+    const bool in_words = linear_.layout_ == StoredLinear::Layout::kGptq ||
+                          linear_.layout_ == StoredLinear::Layout::kAwq ||
+                          linear_.layout_ == StoredLinear::Layout::kPacked;
+    if (!in_words || !checkpoint_.has(name_ + suffix) || shape_of(name_ + suffix) == shape) return failure;
+    return base::data_loss(
+        "{}, for {} inputs and {} outputs with {} bits and group_size {} as config.json says",
+        failure.message(), linear_.in_, linear_.out_, linear_.bits_,
+        linear_.group_size_ == 0 ? -1 : linear_.group_size_);
+  }
+
+  // "model.safetensors: tensor model.layers.0.mlp.up_proj.g_idx", the subject of a message.
+  static std::string label(const Tensor& tensor) {
+    return fmt::format("{}: tensor {}", std::filesystem::path(tensor.file->path()).filename().string(),
+                       tensor.name);
   }
 
   base::Status find_float() {
@@ -295,8 +323,8 @@ class LinearFinder {
     std::int64_t sizes[2] = {word_at(shape, 0), word_at(shape, 1)};
     if (shape.info.dtype == DType::kI64) std::memcpy(sizes, shape.bytes().data(), sizeof sizes);
     if (sizes[0] == linear_.out_ && sizes[1] == linear_.in_) return {};
-    return base::data_loss("tensor {}.weight_shape says [{}, {}], expected [{}, {}]", name_, sizes[0],
-                           sizes[1], linear_.out_, linear_.in_);
+    return base::data_loss("{} says [{}, {}], expected [{}, {}]", label(shape), sizes[0], sizes[1],
+                           linear_.out_, linear_.in_);
   }
 
   base::Status read_group_of_input(const char* suffix) {
@@ -304,19 +332,21 @@ class LinearFinder {
     Tensor indices;
     RETURN_IF_ERROR(take(suffix, {linear_.in_}, {DType::kI32}, &indices));
     const std::int64_t size = linear_.group_size_ == 0 ? linear_.in_ : linear_.group_size_;
-    bool plain = true;
+    bool plain = true, all_zero = true;
     linear_.group_of_input_.resize(linear_.in_);
     for (std::int64_t i = 0; i < linear_.in_; ++i) {
       const auto group = static_cast<std::int32_t>(word_at(indices, i));
       // Of -1, compressed-tensors means "not in use".
       if (group == -1 && i == 0 && linear_.layout_ == StoredLinear::Layout::kPacked) break;
       if (group < 0 || group >= linear_.groups())
-        return base::data_loss("tensor {}{} says that input {} is in group {}, but there are {} groups",
-                               name_, suffix, i, group, linear_.groups());
+        return base::data_loss("{} says that input {} is in group {}, but the groups are 0 to {}",
+                               label(indices), i, group, linear_.groups() - 1);
       linear_.group_of_input_[i] = group;
       plain = plain && group == i / size;
+      all_zero = all_zero && group == 0;
     }
-    if (plain) linear_.group_of_input_.clear();
+    // Zeros alone mean "not in use" as well, as other engines have it: what would the other groups be for?
+    if (plain || all_zero) linear_.group_of_input_.clear();
     return {};
   }
 
@@ -325,7 +355,7 @@ class LinearFinder {
     const std::int64_t count = scales.info.elements();
     for (std::int64_t i = 0; i < count; ++i)
       if (!std::isfinite(float_at(scales, i)))
-        return base::data_loss("tensor {} holds a scale that is not finite (element {})", scales.name, i);
+        return base::data_loss("{} holds a scale that is not finite (element {})", label(scales), i);
     return {};
   }
 

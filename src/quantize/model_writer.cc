@@ -1,24 +1,8 @@
 #include "quantize/model_writer.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace pagoda::quantize {
-namespace {
-
-using checkpoint::Checkpoint;
-
-double squared_error(const float* row, const std::int8_t* integers, float scale, std::int64_t in) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < in; ++i) {
-    const double error = row[i] - static_cast<double>(integers[i]) * scale;
-    sum += error * error;
-  }
-  return sum;
-}
-
-}  // namespace
 
 void ModelWriter::add(std::vector<StoredTensor> tensors) {
   for (StoredTensor& tensor : tensors) {
@@ -43,24 +27,17 @@ base::Result<std::vector<StoredTensor>> round_int8(const checkpoint::Tensor& ten
   bool finite = true;
   const std::string suffix = ".weight";
   const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
-  auto stored = pack_int8(name, rows, in, [&](std::int64_t row, float* out) {
-    Checkpoint::copy_row(tensor, row, out);
-    for (std::int64_t i = 0; i < in; ++i)
-      if (!std::isfinite(out[i])) finite = false, out[i] = 0;
-  });
+  auto stored = pack_int8(
+      name, rows, in,
+      [&](std::int64_t row, float* out) {
+        checkpoint::Checkpoint::copy_row(tensor, row, out);
+        for (std::int64_t i = 0; i < in; ++i)
+          if (!std::isfinite(out[i])) finite = false, out[i] = 0;
+      },
+      errors);
   if (!finite)
     return base::data_loss("{}: tensor {} holds a value that is not finite", tensor.file->path(),
                            tensor.name);
-  if (errors == nullptr) return stored;
-  std::vector<float> row(in);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    Checkpoint::copy_row(tensor, r, row.data());
-    float scale = 0;
-    std::memcpy(&scale, stored[1].bytes.data() + r * sizeof(scale), sizeof(scale));
-    const auto* integers = reinterpret_cast<const std::int8_t*>(stored[0].bytes.data()) + r * in;
-    errors->squared_error += squared_error(row.data(), integers, scale, in);
-    for (const float value : row) errors->squared_weight += static_cast<double>(value) * value;
-  }
   return stored;
 }
 

@@ -28,9 +28,6 @@ class ModelWriter {
 
 // A float matrix of a checkpoint rounded to INT8 rows; kDataLoss where a value is not finite. Adds to
 // `errors`, unless null.
-struct RoundingErrors {
-  double squared_error = 0, squared_weight = 0;
-};
 base::Result<std::vector<StoredTensor>> round_int8(const checkpoint::Tensor& tensor, RoundingErrors* errors);
 
 }  // namespace pagoda::quantize

@@ -32,6 +32,15 @@ StoredTensor scales_by_group(const std::string& name, const QuantizedMatrix& mat
   return stored(name + ".scales", DType::kF16, {groups, rows}, scales);
 }
 
+void add_errors(const std::vector<float>& row, const std::int8_t* integers, float scale,
+                RoundingErrors* errors) {
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const double error = row[i] - static_cast<double>(integers[i]) * scale;
+    errors->squared_error += error * error;
+    errors->squared_weight += static_cast<double>(row[i]) * row[i];
+  }
+}
+
 }  // namespace
 
 std::vector<StoredTensor> pack_gptq(const std::string& name, const QuantizedMatrix& matrix,
@@ -82,7 +91,8 @@ std::vector<StoredTensor> pack_awq(const std::string& name, const QuantizedMatri
 }
 
 std::vector<StoredTensor> pack_int8(const std::string& name, std::int64_t rows, std::int64_t in,
-                                    const std::function<void(std::int64_t row, float* out)>& read) {
+                                    const std::function<void(std::int64_t row, float* out)>& read,
+                                    RoundingErrors* errors) {
   std::vector<float> row(in);
   std::vector<std::int8_t> values(rows * in);
   std::vector<float> scales(rows);
@@ -91,6 +101,7 @@ std::vector<StoredTensor> pack_int8(const std::string& name, std::int64_t rows, 
     read(r, row.data());
     kernels::round_to_nearest(row.data(), in, kernels::WeightFormat::kInt8, /*group_size=*/0,
                               /*symmetric=*/true, {values.data() + r * in, scales.data() + r, &zero});
+    if (errors != nullptr) add_errors(row, values.data() + r * in, scales[r], errors);
   }
   std::vector<StoredTensor> tensors;
   tensors.push_back(stored(name + ".weight", DType::kI8, {rows, in}, values));

@@ -1,5 +1,6 @@
 // pagoda translate as a user meets it.
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -213,6 +214,27 @@ TEST_F(CliTest, InspectFindsWhatIsCutOff) {
   const Outcome half = run({"inspect", copy.string()});
   EXPECT_EQ(half.code, 1);
   EXPECT_THAT(half.err, HasSubstr("tokenizer.json"));
+}
+
+TEST_F(CliTest, InspectFindsWhatIsPackedAnotherWay) {
+  const fs::path copy = directory_ / "copy";
+  fs::create_directory(copy);
+  for (const char* name : {"tokenizer.json", "model.safetensors"})
+    fs::copy_file(kNano + "/" + name, copy / name);
+  const std::string config = read_file(kNano + "/config.json");
+  for (const auto& [written, instead, sentence] : std::vector<std::array<std::string, 3>>{
+           {"\"group_size\":32", "\"group_size\":64", "expected [8, 1024], for 512 inputs"},
+           {"\"bits\":4", "\"bits\":8", "expected [128, 1024], for 512 inputs"},
+           {"\"pagoda-gptq\"", "\"pagoda-awq\"", "expected [512, 128], for 512 inputs"}}) {
+    std::string changed = config;
+    put("copy/config.json", changed.replace(changed.find(written), written.size(), instead));
+    for (const Outcome& outcome :
+         {run({"inspect", copy.string()}), translate({"--model", copy.string(), "--to", "fr", "Hello."})}) {
+      EXPECT_EQ(outcome.code, 1);
+      EXPECT_THAT(outcome.err, AllOf(HasSubstr("model.safetensors: tensor model.layers.0.self_attn.q_proj."),
+                                     HasSubstr(sentence)));
+    }
+  }
 }
 
 TEST_F(CliTest, Quantize) {

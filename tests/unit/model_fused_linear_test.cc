@@ -66,12 +66,6 @@ class FusedLinearTest : public ::testing::Test {
     EXPECT_TRUE(linear.ok()) << linear.status().message();
     return std::move(linear).value();
   }
-  std::string failure(std::int64_t out, std::int64_t in) const {
-    const auto linear = find_linear(*checkpoint_, kName, out, in);
-    EXPECT_FALSE(linear.ok());
-    return linear.ok() ? "" : linear.status().message();
-  }
-
   fs::path directory_;
   std::unique_ptr<Checkpoint> checkpoint_;
 };
@@ -249,77 +243,6 @@ TEST_F(FusedLinearTest, RoundsFloatsWhileTheyAreLoaded) {
       for (std::int64_t i = 0; i < 160; ++i) ASSERT_NEAR(row[i], values[r * 160 + i], bound);
     }
   }
-}
-
-TEST_F(FusedLinearTest, SaysWhatIsWrongWithTheTensors) {
-  const Matrix m = packed_layouts::random_matrix(16, 64, 4, 32, true, 1);
-  const std::vector<Stored> good = packed_layouts::as_gptq(kName, m, true);
-  const auto fails = [&](std::size_t index, const std::function<void(Stored&)>& change,
-                         const std::string& why) {
-    std::vector<Stored> tensors = good;
-    change(tensors[index]);
-    make(gptq_config(4, 32), tensors);
-    EXPECT_THAT(failure(16, 64), HasSubstr(why));
-  };
-  const auto rename = [](Stored& tensor) { tensor.name = "other"; };
-  fails(0, rename, kName + ".qweight is missing");
-  fails(1, rename, kName + ".qzeros is missing");
-  fails(2, rename, kName + ".scales is missing");
-  fails(
-      0,
-      [](Stored& t) {
-        t.shape = {16, 8};
-      },
-      "has shape [16, 8], expected [8, 16]");
-  fails(
-      2,
-      [](Stored& t) {
-        t.dtype = DType::kBF16;
-        t.shape = {1, 32};
-      },
-      "has shape [1, 32], expected [2, 16]");
-  fails(
-      2,
-      [](Stored& t) {
-        t.dtype = DType::kI8;
-        t.shape = {2, 32};
-      },
-      "shape");
-  fails(
-      0, [](Stored& t) { t.dtype = DType::kF32; }, "has dtype F32, expected I32");
-  fails(
-      3, [](Stored& t) { t.dtype = DType::kF32; }, "g_idx has dtype F32, expected I32");
-  fails(
-      3, [](Stored& t) { t.bytes[4 * 5] = std::byte{2}; },
-      "says that input 5 is in group 2, but there are 2 groups");
-  fails(
-      3, [](Stored& t) { std::memset(&t.bytes[4 * 7], 0xff, 4); }, "says that input 7 is in group -1");
-  fails(
-      2,
-      [](Stored& t) {
-        t.bytes[1] = std::byte{0x7c};
-        t.bytes[0] = std::byte{0};
-      },
-      "not finite (element 0)");
-  // The group size of the config is not that of the tensors.
-  make(gptq_config(4, 64), good);
-  EXPECT_THAT(failure(16, 64), HasSubstr("scales has shape [2, 16], expected [1, 16]"));
-  make(gptq_config(8, 32), good);
-  EXPECT_THAT(failure(16, 64), HasSubstr("qweight has shape [8, 16], expected [16, 16]"));
-  make(gptq_config(4, 32), good);
-  EXPECT_THAT(failure(12, 64), HasSubstr("has 12 outputs, not a multiple of 8 as GPTQ weights need"));
-  EXPECT_THAT(failure(16, 60), HasSubstr("has 60 inputs, not a multiple of 8"));
-  make(awq_config(32), packed_layouts::as_awq(kName, m));
-  EXPECT_THAT(failure(12, 64), HasSubstr("has 12 outputs, not a multiple of 8 as AWQ weights need"));
-  EXPECT_THAT(failure(16, 32), HasSubstr("qweight has shape [64, 2], expected [32, 2]"));
-  make(kFp8Config, {packed_layouts::stored(kName + ".weight", DType::kF8E4M3, {2, 2}, std::vector<char>(4))});
-  EXPECT_THAT(failure(2, 2), HasSubstr(kName + ".weight_scale is missing"));
-  make(packed_config(4, 32, true), packed_layouts::as_packed(kName, m, true));
-  EXPECT_EQ(find(16, 64).bits(), 4);
-  std::vector<Stored> lying = packed_layouts::as_packed(kName, m, true);
-  lying[2].bytes[0] = std::byte{17};
-  make(packed_config(4, 32, true), lying);
-  EXPECT_THAT(failure(16, 64), HasSubstr("weight_shape says [17, 64], expected [16, 64]"));
 }
 
 }  // namespace

@@ -83,26 +83,35 @@ TEST(PackedLayouts, Int8AndFp8AreRoundedRowByRow) {
   base::ThreadPool threads(1);
   const QuantizedMatrix rounded =
       round_to_nearest(w, 3, 40, {.bits = 8, .group_size = 0, .symmetric = true, .fp8 = true}, threads);
-  const std::vector<StoredTensor> int8 = pack_int8("x", 3, 40,
-                                                   [&](std::int64_t row, float*out) {
-                                                     std::copy_n(w.data() + row * 40, 40, out);
-                                                   }),
+  RoundingErrors errors;
+  const std::vector<StoredTensor> int8 = pack_int8(
+                                      "x", 3, 40,
+                                      [&](std::int64_t row, float*out) {
+                                        std::copy_n(w.data() + row * 40, 40, out);
+                                      },
+                                      &errors),
                                   fp8 = pack_fp8("x", rounded, 0, 3);
   EXPECT_EQ(int8[0].shape, (std::vector<std::int64_t>{3, 40}));
   EXPECT_EQ(fp8[1].shape, (std::vector<std::int64_t>{3, 1}));
+  double squared_error = 0, squared_weight = 0;
   for (std::int64_t r = 0; r < 3; ++r) {
     float scale8, scale_f8;
     std::memcpy(&scale8, int8[1].bytes.data() + r * sizeof(float), sizeof scale8);
     std::memcpy(&scale_f8, fp8[1].bytes.data() + r * sizeof(float), sizeof scale_f8);
     for (std::int64_t i = 0; i < 40; ++i) {
       const float want = w[r * 40 + i];
-      EXPECT_NEAR(static_cast<float>(std::to_integer<std::int8_t>(int8[0].bytes[r * 40 + i])) * scale8, want,
-                  0.51f * scale8);
+      const float rounded8 =
+          static_cast<float>(std::to_integer<std::int8_t>(int8[0].bytes[r * 40 + i])) * scale8;
+      EXPECT_NEAR(rounded8, want, 0.51f * scale8);
+      squared_error += std::pow(static_cast<double>(want) - rounded8, 2);
+      squared_weight += static_cast<double>(want) * want;
       EXPECT_NEAR(
           tensor::float8_e4m3_to_float(std::to_integer<std::uint8_t>(fp8[0].bytes[r * 40 + i])) * scale_f8,
           want, std::abs(want) / 15 + scale_f8 * 0.002f);
     }
   }
+  EXPECT_NEAR(errors.squared_error, squared_error, 1e-4 * squared_error);
+  EXPECT_NEAR(errors.squared_weight, squared_weight, 1e-9 * squared_weight);
 }
 
 }  // namespace
