@@ -36,9 +36,8 @@ __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) 
 }
 
 // q: A fragments, already multiplied with scale_log2. Tokens [0, visible[r]) of the page count for row g + 8
-// r; `written` tokens of the page exist. From far away values are fetched together with the keys; near ones
-// (in shared memory) only when they are wanted, which spares registers.
-template <int D, KvFormat kFormat, int kRows, bool kNear>
+// r; `written` tokens of the page exist. The page lies in shared memory.
+template <int D, KvFormat kFormat, int kRows>
 __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 * kRows],
                                             const std::byte* keys, const std::byte* values,
                                             const int (&visible)[kRows], int written, int lane,
@@ -49,12 +48,6 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
   for (int t = 0; t < 2; ++t)
     for (int s = 0; s < D / 32; ++s)
       k[t][s] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
-  uint4 v[D / 16];
-  const auto load_values = [&] {
-#pragma unroll
-    for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(values, (s * 32 + lane) * 8);
-  };
-  if constexpr (!kNear) load_values();
   const TokenScales k_scales = load_scales<D, kFormat>(keys, c);
   TokenScales v_scales = load_scales<D, kFormat>(values, c);
 
@@ -101,7 +94,9 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
     a[r] = pack_bf16(p[0][0] * v_scales.of[0].x, p[0][1] * v_scales.of[0].y);
     a[kRows + r] = pack_bf16(p[1][0] * v_scales.of[1].x, p[1][1] * v_scales.of[1].y);
   }
-  if constexpr (kNear) load_values();
+  uint4 v[D / 16];
+#pragma unroll
+  for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(values, (s * 32 + lane) * 8);
   if (written < kPageTokens)
     for (int s = 0; s < D / 16; ++s) {
       v[s].x = existing(v[s].x, written - 2 * c);

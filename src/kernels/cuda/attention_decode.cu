@@ -137,8 +137,7 @@ __global__ __launch_bounds__(kWarps * 32,
     __syncwarp();
     const int written = slice.context - page * kPageTokens;
     const int visible[1] = {written};
-    attend_page<D, kFormat, 1, /*kNear=*/true>(q, mine.pages[slot][0], mine.pages[slot][1], visible, written,
-                                               lane, state);
+    attend_page<D, kFormat, 1>(q, mine.pages[slot][0], mine.pages[slot][1], visible, written, lane, state);
     __syncwarp();
     const int next = page + Memory::kPagesAhead * kWarps;
     if (next < last) copy_page(next, slot);

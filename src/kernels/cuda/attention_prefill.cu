@@ -1,6 +1,7 @@
 // Attention of prompts: rope_and_write first brings q, k and v in order and into the cache, then each warp
 // takes 16 rows, which are (query, head of the group) pairs of one KV head, over all pages before them. The
-// four warps of a block hold neighbouring queries and read the same pages at about the same time, through L1.
+// four warps of a block hold neighbouring queries: they fetch the pages for each other, some ahead, to shared
+// memory.
 
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/rope.cuh"
@@ -35,17 +36,40 @@ __global__ void rope_and_write(const __grid_constant__ AttentionView p, int firs
                          lane, x);
 }
 
+constexpr int kPagesAhead = 4;
+template <int D, KvFormat kFormat>
+constexpr int kRingBytes = kPagesAhead * 2 * kv_page_bytes(kFormat, D);  // K and V of each
+
 template <int D, KvFormat kFormat>
 __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_constant__ AttentionView p,
                                                                  int first_slice) {
+  constexpr int kPageBytes = kv_page_bytes(kFormat, D);
+  extern __shared__ __align__(16) std::byte ring[];
   wait_for_previous();
   let_next_start();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const SequenceSlice slice = p.slices[first_slice + blockIdx.z];
   const int kv_head = blockIdx.y, queries_a_warp = 16 / p.group;
   // The last queries have the longest way: they start first.
-  const int first_query = ((gridDim.x - 1 - blockIdx.x) * kWarps + warp) * queries_a_warp;
-  if (first_query >= slice.num_queries) return;
+  const int first_of_block = (gridDim.x - 1 - blockIdx.x) * kWarps * queries_a_warp;
+  const int first_query = first_of_block + warp * queries_a_warp;
+  if (first_of_block >= slice.num_queries) return;
+  const auto pages_of = [&](int end_query) {
+    return (slice.context - slice.num_queries + min(end_query, slice.num_queries) - 1) / kPageTokens + 1;
+  };
+  const int pages = first_query < slice.num_queries ? pages_of(first_query + queries_a_warp) : 0;
+  const int pages_of_block = pages_of(first_of_block + kWarps * queries_a_warp);
+  const auto copy_page = [&](int page) {
+    if (page < pages_of_block)
+      for (int value = 0; value < 2; ++value) {
+        const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value);
+        std::byte* to = ring + (page % kPagesAhead * 2 + value) * kPageBytes;
+        for (int i = threadIdx.x * 16; i < kPageBytes; i += kWarps * 32 * 16)
+          stream_16_async(to + i, from + i);
+      }
+    copies_close();
+  };
+  for (int page = 0; page < kPagesAhead - 1; ++page) copy_page(page);
 
   const float* heads[2];  // of rows g and g + 8
   int positions[2], rows[2];
@@ -62,13 +86,15 @@ __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_co
       q[s][e] = pack_bf16(x[0] * p.scale_log2, x[1] * p.scale_log2);
     }
   RowState<D, 2> state;
-  const int last_query = min(first_query + queries_a_warp, slice.num_queries) - 1;
-  const int pages = (slice.context - slice.num_queries + last_query) / kPageTokens + 1;
-  for (int page = 0; page < pages; ++page) {
+  for (int page = 0; page < pages_of_block; ++page) {
+    copies_wait<kPagesAhead - 2>();
+    __syncthreads();  // the page is there, and all are done with the one before, whose place the next takes
+    copy_page(page + kPagesAhead - 1);
+    if (page >= pages) continue;
     const int visible[2] = {positions[0] + 1 - page * kPageTokens, positions[1] + 1 - page * kPageTokens};
-    attend_page<D, kFormat, 2, /*kNear=*/false>(q, p.kv.page(slice.block_table, page, kv_head, false),
-                                                p.kv.page(slice.block_table, page, kv_head, true), visible,
-                                                slice.context - page * kPageTokens, lane, state);
+    const std::byte* keys = ring + page % kPagesAhead * 2 * kPageBytes;
+    attend_page<D, kFormat, 2>(q, keys, keys + kPageBytes, visible, slice.context - page * kPageTokens, lane,
+                               state);
   }
   for (int r = 0; r < 2; ++r) {
     if (first_query + (g + 8 * r) / p.group >= slice.num_queries) continue;
@@ -92,10 +118,16 @@ void rope_for(const Launcher& launch, const AttentionView& view, int first_slice
 template <int D, KvFormat kFormat>
 void attention_for(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
                    int max_queries) {
+  static const bool raised = [] {
+    CUDA_CHECK(cudaFuncSetAttribute(prefill_attention<D, kFormat>,
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize, kRingBytes<D, kFormat>));
+    return true;
+  }();
+  (void)raised;
   const int queries_a_block = kWarps * (16 / view.group);
   launch(prefill_attention<D, kFormat>,
          dim3((max_queries + queries_a_block - 1) / queries_a_block, view.kv.kv_heads, slices),
-         dim3(kWarps * 32), 0, view, first_slice);
+         dim3(kWarps * 32), kRingBytes<D, kFormat>, view, first_slice);
 }
 
 }  // namespace
