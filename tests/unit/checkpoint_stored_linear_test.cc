@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "packed_layouts.h"
@@ -47,17 +46,9 @@ class StoredLinearTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(directory_); }
 
-  // A directory with these tensors alone.
   base::Result<StoredLinear> find(const std::string& quantization, const std::vector<Stored>& tensors,
                                   std::int64_t out = 16, std::int64_t in = 64) {
-    std::ofstream(directory_ / "config.json")
-        << R"({"architectures": ["HunYuanDenseV1ForCausalLM"], "vocab_size": 64, "hidden_size": 64,
-               "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
-               "max_position_embeddings": 64, "quantization_config": )"
-        << quantization << "}";
-    const base::Status status = packed_layouts::write((directory_ / "model.safetensors").string(), tensors);
-    EXPECT_TRUE(status.ok()) << status.message();
-    auto opened = Checkpoint::open(directory_.string());
+    auto opened = packed_layouts::open_alone(directory_, quantization, tensors);
     EXPECT_TRUE(opened.ok()) << opened.status().message();
     checkpoint_ = std::make_unique<Checkpoint>(std::move(opened).value());
     return find_linear(*checkpoint_, kName, out, in);

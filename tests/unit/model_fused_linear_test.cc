@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "packed_layouts.h"
 #include "tensor/dtype.h"
@@ -48,16 +47,8 @@ class FusedLinearTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(directory_); }
 
-  // A directory with these tensors alone, which find_linear can read from.
   void make(const std::string& quantization, const std::vector<Stored>& tensors) {
-    std::ofstream(directory_ / "config.json")
-        << R"({"architectures": ["HunYuanDenseV1ForCausalLM"], "vocab_size": 64, "hidden_size": 64,
-               "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
-               "max_position_embeddings": 64, "quantization_config": )"
-        << quantization << "}";
-    const base::Status status = packed_layouts::write((directory_ / "model.safetensors").string(), tensors);
-    ASSERT_TRUE(status.ok()) << status.message();
-    auto opened = Checkpoint::open(directory_.string());
+    auto opened = packed_layouts::open_alone(directory_, quantization, tensors);
     ASSERT_TRUE(opened.ok()) << opened.status().message();
     checkpoint_ = std::make_unique<Checkpoint>(std::move(opened).value());
   }

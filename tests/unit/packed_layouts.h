@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors.h"
 
 namespace pagoda::packed_layouts {
@@ -148,6 +151,19 @@ inline base::Status write(const std::string& path, const std::vector<Stored>& te
   std::vector<checkpoint::TensorToWrite> list;
   for (const Stored& s : tensors) list.push_back({s.name, s.dtype, s.shape, s.bytes});
   return checkpoint::write_safetensors(path, list, {});
+}
+
+// Makes `directory` a checkpoint with these tensors alone, of which find_linear can read, and opens it.
+inline base::Result<checkpoint::Checkpoint> open_alone(const std::filesystem::path& directory,
+                                                       const std::string& quantization,
+                                                       const std::vector<Stored>& tensors) {
+  std::ofstream(directory / "config.json")
+      << R"({"architectures": ["HunYuanDenseV1ForCausalLM"], "vocab_size": 64, "hidden_size": 64,
+             "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
+             "max_position_embeddings": 64, "quantization_config": )"
+      << quantization << "}";
+  RETURN_IF_ERROR(write((directory / "model.safetensors").string(), tensors));
+  return checkpoint::Checkpoint::open(directory.string());
 }
 
 }  // namespace pagoda::packed_layouts
