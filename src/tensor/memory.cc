@@ -17,10 +17,14 @@ std::atomic<std::size_t>& counter(MemoryTag tag, Place place) {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-std::size_t mapped_size(std::size_t bytes) { return (bytes + kHugePage - 1) / kHugePage * kHugePage; }
+std::size_t mapped_size(std::size_t bytes) {
+  constexpr std::size_t kPage = 4096;
+  return (bytes + kPage - 1) / kPage * kPage;
+}
 
 // Streaming weights through 4 KiB pages costs a TLB miss every 64 lines; large buffers ask for 2 MiB pages,
-// which needs an aligned start: map one page more and give the ends back.
+// which needs an aligned start: map one page more and give the ends back. What does not fill a large page
+// comes in small ones: rounded up, the matrices of a small model are 3 % larger.
 std::byte* map_huge(std::size_t bytes) {
   const std::size_t size = mapped_size(bytes);
   void* raw = ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
@@ -30,7 +34,7 @@ std::byte* map_huge(std::size_t bytes) {
   const std::size_t head = (kHugePage - reinterpret_cast<std::uintptr_t>(begin) % kHugePage) % kHugePage;
   if (head > 0) ::munmap(begin, head);
   if (head < kHugePage) ::munmap(begin + head + size, kHugePage - head);
-  ::madvise(begin + head, size, MADV_HUGEPAGE);
+  ::madvise(begin + head, size / kHugePage * kHugePage, MADV_HUGEPAGE);
   return begin + head;
 }
 
