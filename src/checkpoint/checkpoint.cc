@@ -159,21 +159,23 @@ base::Result<Checkpoint> Checkpoint::open(const std::string& directory) {
   return opened;
 }
 
+std::string Tensor::label() const { return fmt::format("{}: tensor {}", file_name(file->path()), name); }
+
 base::Result<Tensor> Checkpoint::find(const std::string& name, const std::vector<std::int64_t>& shape,
                                       const std::vector<tensor::DType>& dtypes) const {
   const auto entry = index_.find(name);
   if (entry == index_.end())
     return base::data_loss("{}: tensor {} is missing",
                            files_.size() == 1 ? file_name(files_.front().path()) : directory_, name);
-  const SafetensorsFile& file = *entry->second;
-  const TensorInfo& info = file.tensors().at(name);
+  const Tensor found{name, entry->second, entry->second->tensors().at(name)};
+  const TensorInfo& info = found.info;
   if (info.shape != shape)
-    return base::data_loss("{}: tensor {} has shape [{}], expected [{}]", file_name(file.path()), name,
-                           fmt::join(info.shape, ", "), fmt::join(shape, ", "));
+    return base::data_loss("{} has shape [{}], expected [{}]", found.label(), fmt::join(info.shape, ", "),
+                           fmt::join(shape, ", "));
   if (std::find(dtypes.begin(), dtypes.end(), info.dtype) == dtypes.end())
-    return base::data_loss("{}: tensor {} has dtype {}, expected {}", file_name(file.path()), name,
-                           tensor::dtype_name(info.dtype), dtype_names(dtypes));
-  return Tensor{name, &file, info};
+    return base::data_loss("{} has dtype {}, expected {}", found.label(), tensor::dtype_name(info.dtype),
+                           dtype_names(dtypes));
+  return found;
 }
 
 void Checkpoint::copy_row(const Tensor& tensor, std::int64_t row, float* out) {

@@ -20,6 +20,8 @@ struct Tensor {
   const SafetensorsFile* file = nullptr;
   TensorInfo info;
   std::span<const std::byte> bytes() const { return file->bytes(info); }
+  // "model.safetensors: tensor model.norm.weight", the subject of a message.
+  std::string label() const;
 };
 
 class Checkpoint {

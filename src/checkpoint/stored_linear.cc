@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 
 #include "base/check.h"
 
@@ -218,12 +217,6 @@ class LinearFinder {
         linear_.group_size_ == 0 ? -1 : linear_.group_size_);
   }
 
-  // "model.safetensors: tensor model.layers.0.mlp.up_proj.g_idx", the subject of a message.
-  static std::string label(const Tensor& tensor) {
-    return fmt::format("{}: tensor {}", std::filesystem::path(tensor.file->path()).filename().string(),
-                       tensor.name);
-  }
-
   base::Status find_float() {
     linear_.form_ = StoredLinear::Form::kFloat;
     linear_.layout_ = StoredLinear::Layout::kFloat;
@@ -323,7 +316,7 @@ class LinearFinder {
     std::int64_t sizes[2] = {word_at(shape, 0), word_at(shape, 1)};
     if (shape.info.dtype == DType::kI64) std::memcpy(sizes, shape.bytes().data(), sizeof sizes);
     if (sizes[0] == linear_.out_ && sizes[1] == linear_.in_) return {};
-    return base::data_loss("{} says [{}, {}], expected [{}, {}]", label(shape), sizes[0], sizes[1],
+    return base::data_loss("{} says [{}, {}], expected [{}, {}]", shape.label(), sizes[0], sizes[1],
                            linear_.out_, linear_.in_);
   }
 
@@ -340,7 +333,7 @@ class LinearFinder {
       if (group == -1 && i == 0 && linear_.layout_ == StoredLinear::Layout::kPacked) break;
       if (group < 0 || group >= linear_.groups())
         return base::data_loss("{} says that input {} is in group {}, but the groups are 0 to {}",
-                               label(indices), i, group, linear_.groups() - 1);
+                               indices.label(), i, group, linear_.groups() - 1);
       linear_.group_of_input_[i] = group;
       plain = plain && group == i / size;
       all_zero = all_zero && group == 0;
@@ -355,7 +348,7 @@ class LinearFinder {
     const std::int64_t count = scales.info.elements();
     for (std::int64_t i = 0; i < count; ++i)
       if (!std::isfinite(float_at(scales, i)))
-        return base::data_loss("{} holds a scale that is not finite (element {})", label(scales), i);
+        return base::data_loss("{} holds a scale that is not finite (element {})", scales.label(), i);
     return {};
   }
 

@@ -208,15 +208,10 @@ __global__ __launch_bounds__(kWarps * 32,
 
 template <int D, KvFormat kFormat, int kWarps>
 void launch_warps(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
-  const auto kernel = decode_attention<D, kFormat, kWarps>;
-  static const bool raised = [kernel] {
-    CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    sizeof(Shared<D, kFormat, kWarps>)));
-    return true;
-  }();
-  (void)raised;
-  launch(kernel, dim3(splits_of(max_context), view.kv.kv_heads, decodes), dim3(kWarps * 32),
-         sizeof(Shared<D, kFormat, kWarps>), view);
+  constexpr std::size_t bytes = sizeof(Shared<D, kFormat, kWarps>);
+  allow_shared_memory<decode_attention<D, kFormat, kWarps>, bytes>();
+  launch(decode_attention<D, kFormat, kWarps>, dim3(splits_of(max_context), view.kv.kv_heads, decodes),
+         dim3(kWarps * 32), bytes, view);
 }
 
 template <int D, KvFormat kFormat>

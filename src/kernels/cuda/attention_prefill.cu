@@ -38,7 +38,7 @@ __global__ void rope_and_write(const __grid_constant__ AttentionView p, int firs
 
 constexpr int kPagesAhead = 4;
 template <int D, KvFormat kFormat>
-constexpr int kRingBytes = kPagesAhead * 2 * kv_page_bytes(kFormat, D);  // K and V of each
+constexpr std::size_t kRingBytes = kPagesAhead * 2 * kv_page_bytes(kFormat, D);  // K and V of each
 
 template <int D, KvFormat kFormat>
 __global__ __launch_bounds__(kWarps * 32) void prefill_attention(const __grid_constant__ AttentionView p,
@@ -118,12 +118,7 @@ void rope_for(const Launcher& launch, const AttentionView& view, int first_slice
 template <int D, KvFormat kFormat>
 void attention_for(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
                    int max_queries) {
-  static const bool raised = [] {
-    CUDA_CHECK(cudaFuncSetAttribute(prefill_attention<D, kFormat>,
-                                    cudaFuncAttributeMaxDynamicSharedMemorySize, kRingBytes<D, kFormat>));
-    return true;
-  }();
-  (void)raised;
+  allow_shared_memory<prefill_attention<D, kFormat>, kRingBytes<D, kFormat>>();
   const int queries_a_block = kWarps * (16 / view.group);
   launch(prefill_attention<D, kFormat>,
          dim3((max_queries + queries_a_block - 1) / queries_a_block, view.kv.kv_heads, slices),

@@ -9,9 +9,9 @@
 namespace pagoda::kernels::cuda {
 namespace {
 
-// By `pagoda bench` on an H200: rows up to which linear.cuh is faster than the library, where that takes the
-// weights as they are; than linear_wide.cuh, where it does not (later for small matrices); and than weights
-// made bf16 for the library, where there is no linear_wide.cuh.
+// By bench/kernels/cuda_layer.cc on an H200: rows up to which linear.cuh is faster than the library, where
+// that takes the weights as they are; than linear_wide.cuh, where it does not (later for small matrices); and
+// than weights made bf16 for the library, where there is no linear_wide.cuh.
 constexpr std::int64_t kSmallRows = 8, kOwnQuantizedRows = 256;
 constexpr std::int64_t small_quantized_rows(const Weight& weight) {
   return weight.out_features >= 32768 ? 8 : weight.out_features >= 3072 ? 16 : 32;

@@ -32,8 +32,7 @@ __device__ __forceinline__ void finish_element(const LinearArgs& p, int n, int t
   if (p.epilogue == Epilogue::kSwiglu) {
     // Gate rows are the first 8 of a tile; their up rows come from 8 lanes further.
     const float up = __shfl_down_sync(0xffffffffu, y, 8);
-    if (valid && r < 8)
-      p.normed[n * p.normed_stride + n_out] = __float2bfloat16(y / (1.0f + __expf(-y)) * up);
+    if (valid && r < 8) p.normed[n * p.normed_stride + n_out] = __float2bfloat16(silu_times(y, up));
     return;
   }
   y += inputs.previous;

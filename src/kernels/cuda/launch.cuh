@@ -7,6 +7,19 @@
 
 namespace pagoda::kernels::cuda {
 
+// Before the first launch of a kernel with so much dynamic shared memory: a block gets 48 KiB unasked.
+template <auto kKernel, std::size_t kBytes>
+void allow_shared_memory() {
+  if constexpr (kBytes > 48 * 1024) {
+    static const bool allowed = [] {
+      CUDA_CHECK(cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      static_cast<int>(kBytes)));
+      return true;
+    }();
+    (void)allowed;
+  }
+}
+
 struct Launcher {
   cudaStream_t stream = nullptr;
   bool overlap = false;  // programmatic dependent launch (sm_90)

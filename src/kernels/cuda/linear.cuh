@@ -202,16 +202,10 @@ __global__ __launch_bounds__(kLinearWarps * 32,
 
 template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead = false>
 void launch_shape(const Launcher& launch, const LinearArgs& args) {
-  const auto kernel = linear_kernel<Format, MT, NT, kBlocks, kDepth, kXAhead>;
   constexpr std::size_t bytes = LinearPlan<Format, MT, NT, kBlocks, kDepth, kXAhead>::kSharedBytes;
-  static const bool raised = [kernel] {
-    if (bytes > 48 * 1024)
-      CUDA_CHECK(
-          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
-    return true;
-  }();
-  (void)raised;
-  launch(kernel, dim3((args.weight.tiles + MT - 1) / MT), dim3(kLinearWarps * 32), bytes, args);
+  allow_shared_memory<linear_kernel<Format, MT, NT, kBlocks, kDepth, kXAhead>, bytes>();
+  launch(linear_kernel<Format, MT, NT, kBlocks, kDepth, kXAhead>, dim3((args.weight.tiles + MT - 1) / MT),
+         dim3(kLinearWarps * 32), bytes, args);
 }
 
 // Up to 8 rows of x; the choices are what bench/kernels/cuda_layer.cc found fastest on an H200.

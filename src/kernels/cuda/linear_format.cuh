@@ -204,7 +204,8 @@ struct Int4Format : Tiled<kInt4Chunk> {
     return raw;
   }
   static __device__ __forceinline__ std::uint32_t pair(std::uint32_t w, int j) {
-    std::uint32_t bits;
+    std::uint32_t
+        bits;  // (w >> 4 j) & 0x000f000f | 0x43004300: written so, the compiler makes two of the one
     asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(bits) : "r"(w >> (4 * j)), "n"(0x000f000f), "r"(0x43004300));
     return bits;
   }

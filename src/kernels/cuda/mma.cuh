@@ -67,10 +67,6 @@ __device__ __forceinline__ void copies_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
-__device__ __forceinline__ void prefetch_l2(const void* address) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
-}
-
 // Programmatic dependent launch: what a kernel does before wait_for_previous() may overlap the end of the
 // kernel before it. No-ops before sm_90 and in ordinary launches.
 __device__ __forceinline__ void wait_for_previous() {
@@ -84,14 +80,24 @@ __device__ __forceinline__ void let_next_start() {
 #endif
 }
 
-__device__ __forceinline__ float warp_max(float value) {
+// combine(a, b) over all lanes of the warp.
+template <typename Combine>
+__device__ __forceinline__ float over_warp(float value, Combine combine) {
   for (int offset = 16; offset > 0; offset /= 2)
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, offset));
+    value = combine(value, __shfl_xor_sync(0xffffffffu, value, offset));
   return value;
 }
-__device__ __forceinline__ float warp_sum(float value) {
-  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
-  return value;
+struct Sum {
+  __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
+};
+struct Maximum {
+  __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+__device__ __forceinline__ float warp_max(float value) { return over_warp(value, Maximum()); }
+__device__ __forceinline__ float warp_sum(float value) { return over_warp(value, Sum()); }
+
+__device__ __forceinline__ float silu_times(float gate, float up) {
+  return gate / (1.0f + __expf(-gate)) * up;
 }
 
 }  // namespace pagoda::kernels::cuda

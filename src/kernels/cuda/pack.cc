@@ -31,6 +31,15 @@ bool has_layout(const WeightSource& source) {
   return false;
 }
 
+// The values of row r of a chunk.
+void write_int4_chunk(const std::int8_t* values, int r, std::byte* chunk) {
+  for (int k = 0; k < kInt4Chunk; k += 8) {
+    std::uint32_t word = 0;
+    for (int j = 0; j < 8; ++j) word |= static_cast<std::uint32_t>(values[k + j] & 15) << int4_shift(j);
+    std::memcpy(chunk + int4_word_offset(k, r), &word, sizeof(word));
+  }
+}
+
 }  // namespace
 
 Packer::Packer(int threads) : threads_(threads) {
@@ -151,19 +160,17 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
       std::fill(zero.begin(), zero.end(), symmetric_zero(source.format));
       source.row_quantized(row, {values.data(), scale.data(), zero.data()});
       std::fill(values.begin() + in, values.end(), zero.back());  // padding stands for 0.0
-      const auto chunk_at = [&](std::int64_t k) {
-        return out + piece_of(tile - begin * kStackTiles, chunks, k / chunk) * kTileChunkBytes;
-      };
+      for (std::int64_t c = 0; c < chunks; ++c) {
+        std::byte* to = out + piece_of(tile - begin * kStackTiles, chunks, c) * kTileChunkBytes;
+        const std::int8_t* from = values.data() + c * chunk;
+        if (int4)
+          write_int4_chunk(from, r, to);
+        else
+          for (int k = 0; k < kInt8Chunk; ++k) to[int8_offset(k, r)] = static_cast<std::byte>(from[k] + 128);
+      }
       if (!int4) {
         row_scales[row] = scale[0];
-        for (std::int64_t k = 0; k < padded; ++k)
-          chunk_at(k)[int8_offset(static_cast<int>(k % chunk), r)] = static_cast<std::byte>(values[k] + 128);
         continue;
-      }
-      for (std::int64_t k = 0; k < padded; k += 8) {
-        std::uint32_t word = 0;
-        for (int j = 0; j < 8; ++j) word |= static_cast<std::uint32_t>(values[k + j] & 15) << int4_shift(j);
-        std::memcpy(chunk_at(k) + int4_word_offset(static_cast<int>(k % chunk), r), &word, sizeof(word));
       }
       for (std::int64_t g = 0; g < groups; ++g) {
         const std::int64_t from = std::min(g * group / source_group, source.groups() - 1),

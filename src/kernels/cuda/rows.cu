@@ -99,8 +99,7 @@ __device__ __forceinline__ float largest_of(const Eight& v, float largest) {
 template <typename Combine>
 __device__ __forceinline__ float over_block(float value, Combine combine) {
   __shared__ float of_warp[kRowThreads / 32];
-  for (int offset = 16; offset > 0; offset /= 2)
-    value = combine(value, __shfl_xor_sync(0xffffffffu, value, offset));
+  value = over_warp(value, combine);
   __syncthreads();  // of what was here before
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
   __syncthreads();
@@ -113,7 +112,7 @@ __device__ __forceinline__ float over_block(float value, Combine combine) {
 __device__ __forceinline__ void quantize_row(const __nv_bfloat16* row, int columns, float largest,
                                              const Fp8Rows& out) {
   constexpr float kLargestE4m3 = 448;
-  largest = over_block(largest, [](float a, float b) { return fmaxf(a, b); });
+  largest = over_block(largest, Maximum());
   const float scale = largest > 0 ? largest / kLargestE4m3 : 1.0f, inverse = 1.0f / scale;
   if (threadIdx.x == 0) out.scales[blockIdx.x] = scale;
   auto* to = reinterpret_cast<uint2*>(out.data + static_cast<std::int64_t>(blockIdx.x) * columns);
@@ -141,7 +140,7 @@ __global__ __launch_bounds__(kRowThreads) void quantize_rows(const __nv_bfloat16
   float squares = 0;
   for (int i = threadIdx.x; i < columns / 16; i += kRowThreads)
     squares += norm.partials[static_cast<std::int64_t>(blockIdx.x) * (columns / 16) + i];
-  const float total = over_block(squares, [](float a, float b) { return a + b; });
+  const float total = over_block(squares, Sum());
   if (threadIdx.x == 0) out.scales[blockIdx.x] *= rsqrtf(total / static_cast<float>(columns) + norm.eps);
 }
 
@@ -156,7 +155,7 @@ __global__ __launch_bounds__(kRowThreads) void rms_norm(const float* x, std::int
   float squares = 0;
   for (int i = threadIdx.x; i < columns / 8; i += kRowThreads)
     for (const float value : load_eight(row + 8 * i).of) squares += value * value;
-  const float total = over_block(squares, [](float a, float b) { return a + b; });
+  const float total = over_block(squares, Sum());
   const float inverse = rsqrtf(total / static_cast<float>(columns) + eps);
   float largest = 0;
   for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
@@ -172,7 +171,7 @@ __global__ __launch_bounds__(kRowThreads) void rms_norm(const float* x, std::int
 __device__ __forceinline__ Eight swiglu_of(const __nv_bfloat16* gate, int columns, int i) {
   Eight v = load_eight(gate + i);
   const Eight up = load_eight(gate + columns + i);
-  for (int j = 0; j < 8; ++j) v.of[j] = v.of[j] / (1.0f + __expf(-v.of[j])) * up.of[j];
+  for (int j = 0; j < 8; ++j) v.of[j] = silu_times(v.of[j], up.of[j]);
   return v;
 }
 

@@ -18,7 +18,7 @@ enum class XOrder : int { kNatural, kHalves, kBytes };
 struct XImage {
   std::byte* data = nullptr;
   int columns = 0;          // rows of x that a block computes: 32, 64 or 128
-  float* scales = nullptr;  // [m]: of the deferred norm, or null
+  float* scales = nullptr;  // [m]: of e4m3 and of the deferred norm, or null
 };
 
 struct WideArgs {

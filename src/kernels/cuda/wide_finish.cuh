@@ -80,7 +80,7 @@ __device__ __forceinline__ void finish_four(const LinearArgs& p, int n, const La
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
       const float up = __shfl_down_sync(0xffffffffu, y[e], 2);
-      y[e] = y[e] / (1.0f + __expf(-y[e])) * up;
+      y[e] = silu_times(y[e], up);
     }
     if (rows.is_gate) store_four(p.normed + n * p.normed_stride + rows.row, count, y);
     return;
