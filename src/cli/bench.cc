@@ -26,7 +26,7 @@ struct Flags {
   std::vector<std::int32_t> streams;
   std::int32_t repetitions = 1;
   kernels::DeviceOptions device;
-  std::int32_t max_num_batched_tokens = 512;
+  std::int32_t max_num_batched_tokens = 0;
   bool serve = false;
   bool memory = false;
   bool json = false;
@@ -245,8 +245,9 @@ Verb add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   command
-      ->add_option("--max-num-batched-tokens", flags->max_num_batched_tokens, "Tokens computed in one step")
-      ->check(CLI::Range(1, 65536))
+      ->add_option("--max-num-batched-tokens", flags->max_num_batched_tokens,
+                   "Tokens computed in one step; 0: 256 on a CPU, 2048 on a GPU")
+      ->check(CLI::Range(0, 65536))
       ->capture_default_str();
   command->add_option("--threads", flags->device.cpu.threads, "CPU threads; 0: one a core")
       ->check(CLI::Range(0, 1024))

@@ -173,7 +173,8 @@ execute::RunnerOptions bench_runner_options(const std::vector<BenchTest>& tests,
         std::max(longest, test.tokens + (test.kind == BenchTest::Kind::kPrompt ? 0 : kBenchPromptTokens));
   const std::int32_t blocks_each = (longest + options.block_size - 1) / options.block_size;
   options.max_num_seqs = max_batch;
-  options.max_num_batched_tokens = std::max(max_num_batched_tokens, max_batch);
+  if (max_num_batched_tokens != 0)  // else the engine decides
+    options.max_num_batched_tokens = std::max(max_num_batched_tokens, max_batch);
   options.max_model_len = blocks_each * options.block_size;
   options.num_kv_blocks = blocks_each * max_batch;
   return options;

@@ -55,9 +55,8 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional
       ->capture_default_str();
   command
       .add_option("--max-num-batched-tokens", runner.max_num_batched_tokens,
-                  "Tokens computed in one step; long prompts are cut into chunks of this size; 0: 512 on a "
-                  "CPU, 2048 on a "
-                  "GPU")
+                  "Tokens computed in one step; long prompts are cut into chunks of this size; 0: 256 on a "
+                  "CPU, 2048 on a GPU")
       ->capture_default_str();
   command.add_option("--block-size", runner.block_size, "Tokens of a KV block: 8, 16, ... 512")
       ->capture_default_str();

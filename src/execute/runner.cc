@@ -48,7 +48,7 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
   const bool cuda = ops.on_device();
   if (options.max_num_seqs == 0) options.max_num_seqs = default_max_num_seqs(cuda);
   if (options.max_num_batched_tokens == 0)
-    options.max_num_batched_tokens = std::max(cuda ? 2048 : 512, options.max_num_seqs);
+    options.max_num_batched_tokens = std::max(cuda ? 2048 : 256, options.max_num_seqs);
   RETURN_IF_ERROR(check_options(options));
   RETURN_IF_ERROR(ops.check_kv_shape(kv_shape(shape, options), shape.num_heads));
   if (options.max_model_len == 0)

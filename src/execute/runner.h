@@ -25,7 +25,7 @@ struct RunnerOptions {
   std::int32_t block_size = 16;  // tokens; a power of two from 8 to 512
   kernels::KvFormat kv_format = kernels::KvFormat::kBF16;
   std::int32_t max_num_seqs = 0;            // 0: default_max_num_seqs()
-  std::int32_t max_num_batched_tokens = 0;  // 0: 512 on a CPU, 2048 on a GPU
+  std::int32_t max_num_batched_tokens = 0;  // 0: 256 on a CPU, 2048 on a GPU
   std::int32_t max_model_len = 0;           // 0: what the model says, at most 8192
   std::size_t kv_cache_bytes = 0;  // 0: room for max_num_seqs full-length sequences, at most a quarter of the
                                    // memory that is available beside the weights (on a GPU: all of it)

@@ -1,6 +1,8 @@
 #include "model/hunyuan_dense.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace pagoda::model {
 namespace {
@@ -105,11 +107,18 @@ std::size_t lay_out(const DenseShape& shape, tensor::DType input, std::int64_t t
                     std::byte* memory, DenseWorkspace* w) {
   constexpr tensor::DType kF32 = tensor::DType::kF32;
   Layout layout{memory};
+  // A layer is done with qkv before it computes gate_up. The padding of neither is read, so that they can
+  // share.
+  const std::int64_t qkv_cols = shape.q_size() + 2 * shape.kv_size();
+  const View qkv = layout.view(tokens, qkv_cols, kF32);
+  const std::size_t qkv_end = std::exchange(layout.bytes, 0);
+  const View gate_up = layout.view(tokens, 2 * shape.intermediate_size, input);
+  layout.bytes = std::max(layout.bytes, qkv_end);
   const View views[] = {layout.view(tokens, shape.hidden_size, kF32),
                         layout.view(tokens, shape.hidden_size, input),
-                        layout.view(tokens, shape.q_size() + 2 * shape.kv_size(), kF32),
+                        qkv,
                         layout.view(tokens, shape.q_size(), input),
-                        layout.view(tokens, 2 * shape.intermediate_size, input),
+                        gate_up,
                         layout.view(tokens, shape.intermediate_size, input),
                         layout.view(outputs, shape.hidden_size, kF32),
                         layout.view(outputs, shape.hidden_size, input),
