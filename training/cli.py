@@ -46,6 +46,11 @@ def _add_train_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--rounding-layers", type=float, default=TrainOptions.rounding_layers, help="share of layers in such a step"
     )
+    verb.add_argument(
+        "--rounding-fine", type=float, default=TrainOptions.rounding_fine, help="share of such steps in groups of 32"
+    )
+    verb.add_argument("--teacher", type=Path, help="Hugging Face directory whose answers count beside the labels")
+    verb.add_argument("--teacher-share", type=float, default=TrainOptions.teacher_share, help="how much they count")
     verb.add_argument("--checkpoint-seconds", type=float, default=TrainOptions.checkpoint_seconds)
     verb.add_argument("--log-seconds", type=float, default=TrainOptions.log_seconds)
     verb.add_argument("--min-rate", type=float, default=0.0, help="tokens/s under which the run gives up; 0: never")
@@ -72,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--data", type=Path, required=True, help="what prepare writes or is writing")
     verb.add_argument("--out", type=Path, required=True, help="gets checkpoint.pt and model/")
     verb.add_argument("--length", type=int, default=TrainOptions.length)
+    verb.add_argument("--first-shard", type=int, default=0, help="where in the data to begin")
     _add_train_flags(verb)
     verb.add_argument("--seed", type=int, default=TrainOptions.seed)
 

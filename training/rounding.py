@@ -47,7 +47,7 @@ def round_fp8(weight: Tensor) -> Tensor:
     return (weight / scale).to(torch.float8_e4m3fn).to(weight.dtype) * scale
 
 
-# What the layers of a step are rounded to, by turns: the groups that `pagoda quantize` is used with.
+# What the layers of a step are rounded to, one or the other: the groups that `pagoda quantize` is used with.
 INT4: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "int4-g32": partial(round_int4, group=32),
     "int4-g128": partial(round_int4, group=128),
@@ -64,17 +64,18 @@ class Draw:
     activations: Tensor  # [layers + 1], 1 where inputs of matrices are rounded, else 0
 
 
-def draw_rounding(layers: int, share: float, layer_share: float, step: int) -> Draw | None:
+def draw_rounding(layers: int, share: float, layer_share: float, step: int, fine_share: float = 0.5) -> Draw | None:
     """`share` of the steps round, the others get None. A step always draws the same.
 
-    Of the layers in a step that rounds, `layer_share` round their weights, and as many what flows into them.
+    Of the layers in a step that rounds, `layer_share` round their weights, and as many what flows into them. Of those
+    steps `fine_share` round to groups of 32, the others to groups of 128.
     """
     generator = torch.Generator().manual_seed(step)
     chances = torch.rand(2 * (layers + 1) + 2, generator=generator)
     if chances[-1] >= share:
         return None
     weights, activations = chances[:-2].view(2, layers + 1) < layer_share
-    return Draw(list(INT4)[int(chances[-2] * len(INT4))], weights, activations.float())
+    return Draw("int4-g32" if chances[-2] < fine_share else "int4-g128", weights, activations.float())
 
 
 @contextmanager

@@ -28,11 +28,15 @@ class TrainOptions:
     rounding_part: float = 0.0  # when this part of the schedule is left, steps begin to round; rounding.py
     rounding_share: float = 0.6  # of the steps then
     rounding_layers: float = 0.75  # share of the layers in such a step
+    rounding_fine: float = 0.5  # share of such steps in groups of 32, the others in groups of 128
+    teacher: Path | None = None  # a Hugging Face directory whose answers count beside the labels
+    teacher_share: float = 0.5  # how much
     checkpoint_seconds: float = 120.0
     log_seconds: float = 10.0
     fast_enough: float = 1.0e6  # tokens/s, fwd + bwd, at which no other way is tried
     min_rate: float = 0.0  # tokens/s under which the run ends early; 0: never
     held_out_limit: int = 0
+    first_shard: int = 0  # where in the data a run begins
     patience_seconds: float = 900.0  # waiting for the data to appear
     seed: int = 0
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from training.batch import Batch, make_batch
 from training.checkpoint import Checkpoint, CheckpointWriter, Progress, read_checkpoint
 from training.evaluate import HeldOut, held_out_loss, read_held_out, rounded_losses
 from training.hf_directory import read_weights, write_model
+from training.loss import Teacher
 from training.model import HunyuanDense, ModelConfig
 from training.muon import Muon
 from training.rounding import INT4, draw_rounding, rounded_weights
@@ -61,6 +63,10 @@ class Trainer:
         )
         self.progress = Progress()
         self.average: dict[str, Tensor] | None = None
+        self.teacher: dict[str, Tensor] | None = None
+        if options.teacher is not None:
+            taught = read_weights(options.teacher, dict(self.model.named_parameters()))
+            self.teacher = {name: weight.to(self.device) for name, weight in taught.items()}
         self.writer = CheckpointWriter(self.checkpoint_path)
         self.reader: ShardReader | None = None
 
@@ -78,7 +84,7 @@ class Trainer:
 
     def load(self) -> None:
         """From the checkpoint if there is one, else from `init`; then opens the data, waiting for it."""
-        position = Position()
+        position = Position(self.options.first_shard)
         if self.checkpoint_path.exists():
             position = self._restore()
             print(f"goes on from step {self.progress.step}, {self.progress.fraction:.1%} done", flush=True)
@@ -142,18 +148,36 @@ class Trainer:
         draw = None
         if progress.fraction >= 1.0 - options.rounding_part:
             layers = self.model.config.num_hidden_layers
-            draw = draw_rounding(layers, options.rounding_share, options.rounding_layers, progress.step)
-        if draw is None:
-            loss = loss_of(self.model, self.way.forward, self.way.chunk_loss, batch, options.smoothing, self.dtype)
-            loss.backward()
-            return loss
-        activations = draw.activations.to(self.device)
-        with rounded_weights(self.model, draw.format_name, draw.weights):
+            draw = draw_rounding(
+                layers, options.rounding_share, options.rounding_layers, progress.step, options.rounding_fine
+            )
+        teacher = self._ask_teacher(batch)
+        activations = None if draw is None else draw.activations.to(self.device)
+        with rounded_weights(self.model, draw.format_name, draw.weights) if draw else nullcontext():
             loss = loss_of(
-                self.model, self.way.forward, self.way.chunk_loss, batch, options.smoothing, self.dtype, activations
+                self.model,
+                self.way.forward,
+                self.way.chunk_loss,
+                batch,
+                options.smoothing,
+                self.dtype,
+                activations,
+                teacher,
             )
             loss.backward()
         return loss
+
+    def _ask_teacher(self, batch: Batch) -> Teacher | None:
+        """The teacher's hidden states, by the model's own compiled forward: its weights are lent for that long."""
+        if self.teacher is None:
+            return None
+        own = {name: weight.clone() for name, weight in self.weights().items()}
+        self._set_weights(self.teacher)
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            # With gradients: without them it would be compiled once more.
+            hidden = self.way.forward(batch.tokens, batch.segment, batch.position, None).detach()
+        self._set_weights(own)
+        return Teacher(hidden.index_select(0, batch.at), self.teacher["embedding.weight"], self.options.teacher_share)
 
     def _update_average(self) -> None:
         """An exponential moving average of the weights over the last part of the run."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training import attention
 from training.batch import Batch, make_batch
-from training.loss import ChunkLoss, chunk_loss, cross_entropy
+from training.loss import ChunkLoss, Teacher, chunk_loss, cross_entropy
 from training.model import HunyuanDense
 from training.packing import Rows, pack
 
@@ -54,12 +54,13 @@ def loss_of(
     smoothing: float,
     dtype: torch.dtype,
     rounded: Tensor | None = None,
+    teacher: Teacher | None = None,
 ) -> Tensor:
     """The loss of a batch; what the training loop and the warm-up share. `rounded`: as HunyuanDense has it."""
     with torch.autocast(batch.tokens.device.type, dtype=dtype, enabled=dtype != torch.float32):
         hidden = forward(batch.tokens, batch.segment, batch.position, rounded)
     learnt = hidden.index_select(0, batch.at)
-    return cross_entropy(learnt, model.embedding.weight, batch.target, smoothing, dtype, step)
+    return cross_entropy(learnt, model.embedding.weight, batch.target, smoothing, dtype, step, teacher)
 
 
 def _agrees(model: HunyuanDense, forward: Forward, batch: Batch, dtype: torch.dtype) -> bool:

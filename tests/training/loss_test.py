@@ -28,6 +28,29 @@ def test_equals_torchs_cross_entropy(monkeypatch: pytest.MonkeyPatch, chunk: int
     torch.testing.assert_close(by_weight, weight.grad)
 
 
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_a_teachers_probabilities_count_beside_the_labels(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(loss, "CHUNK", chunk)
+    draw = torch.Generator().manual_seed(4)
+    hidden = torch.randn(40, 16, generator=draw, requires_grad=True)
+    weight = torch.randn(30, 16, generator=draw, requires_grad=True)
+    target = torch.randint(0, 30, (40,), generator=draw)
+    teacher = loss.Teacher(torch.randn(40, 12, generator=draw), torch.randn(30, 12, generator=draw), 0.3)
+
+    found = loss.cross_entropy(hidden, weight, target, 0.1, torch.float32, teacher=teacher)
+    found.backward()
+    by_hidden, by_weight = hidden.grad, weight.grad
+    hidden.grad = weight.grad = None
+
+    logits = hidden @ weight.T
+    taught = F.cross_entropy(logits, torch.softmax(teacher.hidden @ teacher.weight.T, 1))
+    expected = 0.7 * F.cross_entropy(logits, target, label_smoothing=0.1) + 0.3 * taught
+    expected.backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(by_hidden, hidden.grad)
+    torch.testing.assert_close(by_weight, weight.grad)
+
+
 def test_no_learnt_token_gives_zero() -> None:
     hidden = torch.randn(4, 8, requires_grad=True)
     weight = torch.randn(10, 8, requires_grad=True)

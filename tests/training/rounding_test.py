@@ -100,6 +100,13 @@ def test_a_step_always_draws_the_same() -> None:
     assert draw_rounding(8, 0.0, 0.75, 3) is None and draw_rounding(8, 1.0, 0.75, 3) is not None
 
 
+def test_groups_of_32_are_drawn_as_often_as_asked() -> None:
+    for fine in (0.0, 2 / 3, 1.0):
+        drawn = [draw_rounding(8, 1.0, 1.0, step, fine) for step in range(400)]
+        share = [draw is not None and draw.format_name == "int4-g32" for draw in drawn].count(True) / len(drawn)
+        assert abs(share - fine) < 0.07 and (0.0 < share < 1.0 or share == fine)
+
+
 def test_every_layer_rounds_where_the_share_is_one() -> None:
     drawn = [draw_rounding(8, 1.0, 1.0, step) for step in range(50)]
     assert all(draw is not None and draw.weights.all() and draw.activations.all() for draw in drawn)

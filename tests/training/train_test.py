@@ -18,6 +18,7 @@ from training.evaluate import held_out_loss, read_held_out
 from training.hf_directory import read_weights
 from training.model import HunyuanDense, ModelConfig
 from training.schedule import Schedule, TrainOptions, learning_rate_factor
+from training.shards import Position, read_rows, shard_path
 from training.train import TooSlowError, Trainer, train
 
 CPU = torch.device("cpu")
@@ -80,6 +81,34 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     for name, weight in expected.weights.items():
         assert torch.equal(found.weights[name], weight), name
         assert torch.equal(found.average[name], expected.average[name]), name
+
+
+def test_a_run_may_begin_behind_what_an_earlier_one_took(options: TrainOptions) -> None:
+    trainer = Trainer(replace(options, first_shard=1))
+    trainer.load()
+    assert trainer.reader is not None
+    taken = trainer.reader.next_batch()
+    trainer.reader.close()
+    assert trainer.reader.position == Position(1, 2)
+    assert (taken.tokens == read_rows(shard_path(options.data, 1)).tokens[:2]).all()
+
+
+def test_what_a_teacher_says_is_learnt(
+    options: TrainOptions, trained: Path, data: Path, config: ModelConfig, tmp_path: Path
+) -> None:
+    taught = replace(options, steps=70, rows=4, learning_rate=1e-2, teacher=trained / "model", teacher_share=1.0)
+    train(replace(taught, log_seconds=60.0, checkpoint_seconds=60.0))
+    model = HunyuanDense(config, MASKED)
+    model.load_state_dict(read_weights(taught.out / "model", dict(model.named_parameters())))
+    assert held_out_loss(model, read_held_out(data), torch.float32).mean < 2.5
+
+    # One that is asked and not heard changes nothing: the model has its own weights back.
+    plain, unheard = (replace(options, steps=4, out=tmp_path / name) for name in ("plain", "unheard"))
+    train(plain)
+    train(replace(unheard, teacher=trained / "model", teacher_share=0.0))
+    expected = read_checkpoint(plain.out / "checkpoint.pt", CPU).weights
+    found = read_checkpoint(unheard.out / "checkpoint.pt", CPU).weights
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
 
 
 def test_half_a_checkpoint_is_never_read(options: TrainOptions, trained: Path) -> None:
