@@ -15,7 +15,7 @@ namespace pagoda::kernels::cuda {
 struct RopeView {
   const float* cos = nullptr;  // [positions, D / 2]
   const float* sin = nullptr;
-  const float* q_norm = nullptr;  // [D] or null
+  const float* q_norm = nullptr;  // [D], or null both: no norm
   const float* k_norm = nullptr;
   float eps = 0;
 };

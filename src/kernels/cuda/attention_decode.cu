@@ -19,9 +19,10 @@ constexpr int kMaxGroup = 8;  // query heads of a KV head: rows g of the tile
 
 template <int D, KvFormat kFormat, int kWarps>
 struct Shared {
-  // Of a warp: the pages it has fetched or is fetching, K and V of each; afterwards, its sums.
+  // Of a warp: the pages it has fetched or is fetching, K and V of each; afterwards, its sums. Sixteen warps
+  // an SM have enough under way with one page each; more would leave room for fewer blocks.
   static constexpr int kPageBytes = kv_page_bytes(kFormat, D);
-  static constexpr int kPagesAhead = kFormat == KvFormat::kBF16 ? 2 : 4;
+  static constexpr int kPagesAhead = kFormat == KvFormat::kBF16 ? 1 : 2;
   union Warp {
     std::byte pages[kPagesAhead][2][kPageBytes];
     float out[kMaxGroup][D];
@@ -40,6 +41,8 @@ __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int 
   constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
   const int position = slice.context - 1, key = p.group, heads = writes ? p.group + 2 : p.group;
   const float* row = p.qkv + slice.first_row * p.qkv_stride;
+  RopeValues<D> rope;
+  rope.fetch(p.rope, position, lane);
   float x[kMine][D / 32];
 #pragma unroll
   for (int i = 0; i < kMine; ++i) {
@@ -54,8 +57,7 @@ __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int 
   for (int i = 0; i < kMine; ++i) {
     const int head = warp + i * kWarps;
     if (head >= heads) break;
-    if (head <= key)
-      rotate_and_norm<D>(p.rope, head == key ? p.rope.k_norm : p.rope.q_norm, position, lane, x[i]);
+    if (head <= key) rotate_and_norm<D>(p.rope, rope, head == key, x[i]);
     if (head < key)
       for (int d = 0; d < D / 32; ++d) q[head][lane + 32 * d] = __float2bfloat16(x[i][d] * p.scale_log2);
     else
@@ -218,9 +220,9 @@ template <int D, KvFormat kFormat>
 void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
   // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200.
   const int pairs = decodes * view.kv.kv_heads / launch.multiprocessors;
-  if (launch.same_in_any_batch || pairs < 1)
+  if (launch.same_in_any_batch || pairs < 2)
     return launch_warps<D, kFormat, 8>(launch, view, decodes, max_context);
-  if (pairs < 3) return launch_warps<D, kFormat, 4>(launch, view, decodes, max_context);
+  if (pairs < 4) return launch_warps<D, kFormat, 4>(launch, view, decodes, max_context);
   return launch_warps<D, kFormat, 2>(launch, view, decodes, max_context);
 }
 

@@ -24,14 +24,16 @@ __global__ void rope_and_write(const __grid_constant__ AttentionView p, int firs
   float* x_row = p.qkv + row * p.qkv_stride + head * D;
   float x[D / 32];
   load_head<D>(x_row, lane, x);
+  RopeValues<D> values;
+  values.fetch(p.rope, position, lane);
   if (head < p.heads) {
-    rotate_and_norm<D>(p.rope, p.rope.q_norm, position, lane, x);
+    rotate_and_norm<D>(p.rope, values, /*key=*/false, x);
     for (int i = 0; i < D / 32; ++i) x_row[lane + 32 * i] = x[i];
     return;
   }
   const bool value = head >= p.heads + p.kv.kv_heads;
   const int kv_head = (head - p.heads) % p.kv.kv_heads, token = position % kPageTokens;
-  if (!value) rotate_and_norm<D>(p.rope, p.rope.k_norm, position, lane, x);
+  if (!value) rotate_and_norm<D>(p.rope, values, /*key=*/true, x);
   write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, value), value, token,
                          lane, x);
 }

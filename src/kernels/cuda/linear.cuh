@@ -211,14 +211,15 @@ void launch_shape(const Launcher& launch, const LinearArgs& args) {
 // Up to 8 rows of x; the choices are what bench/kernels/cuda_layer.cc found fastest on an H200.
 template <typename Format, bool kXAhead>
 void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
-  constexpr int kManyBlocks = 4;  // an SM: more than are there at a time, so that half as many may be taller
-  const int blocks = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
+  constexpr int kManyTiles = 4;
+  const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
   if constexpr (Format::kDepthAlone > 0) {
-    if (blocks <= 1) return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
+    if (tiles <= 1) return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
   }
-  if (blocks <= 2) return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
-  if constexpr (Format::kTall) {
-    if (blocks > kManyBlocks) return launch_shape<Format, 2, 1, 2, Format::kDepth, kXAhead>(launch, args);
+  if (tiles <= 2) return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
+  if constexpr (Format::kTallTiles > 0) {
+    if (tiles > kManyTiles && tiles <= Format::kTallTiles)
+      return launch_shape<Format, 2, 1, Format::kTallBlocks, Format::kTallDepth, kXAhead>(launch, args);
   }
   return launch_shape<Format, 1, 1, 3, Format::kDepth, kXAhead>(launch, args);
 }

@@ -21,6 +21,9 @@ __device__ __forceinline__ std::uint32_t word(const uint4& v, int i) {
 }
 __device__ __forceinline__ uint4 load_16(const void* address) { return *static_cast<const uint4*>(address); }
 
+// Tiles an SM, when there is no bound.
+inline constexpr int kAnyTiles = 1 << 30;
+
 // Rows g and g + 8 of a tile, 16 bytes each.
 struct TileRaw {
   uint4 low, high;
@@ -61,10 +64,10 @@ struct Tiled {
 struct Bf16Format : RowMajor<2> {
   static constexpr int kXLane = 8, kXPieces = 1, kXStep = 0;
   // As measured on an H200: chunks a warp has under way, with two blocks an SM, with one (0: not worth it);
-  // whether blocks of two tiles are faster where there are many; rows of x up to which x is fetched ahead
-  // too.
+  // blocks of two tiles an SM, their chunks under way, and how many tiles an SM they are faster for; rows of
+  // x up to which x is fetched ahead too.
   static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 8;
-  static constexpr bool kTall = false;
+  static constexpr int kTallBlocks = 2, kTallDepth = 2, kTallTiles = 6;
   static constexpr int kRowsAhead = 8;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
@@ -138,7 +141,7 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
 struct Fp8Format : RowMajor<1> {
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
   static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kTall = false;
+  static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     multiply_bytes<DecodeE4m3, MT, NT>(raw, x, sum);
@@ -148,7 +151,7 @@ struct Fp8Format : RowMajor<1> {
 struct Int8Format : Tiled<kInt8Chunk> {
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
   static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kTall = false;
+  static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = kAnyTiles;
   using Raw = TileRaw;
   static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
     return load_tile(w, tile, chunk, lane);
@@ -166,7 +169,7 @@ struct Int4Format : Tiled<kInt4Chunk> {
   using Base = Tiled<kInt4Chunk>;
   static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32;
   static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kTall = kGroupWords == 4;
+  static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = kGroupWords == 4 ? kAnyTiles : 0;
   static constexpr int kGroups = 4 / kGroupWords;  // of a chunk
   struct Raw : TileRaw {
     std::uint16_t scale_low[kGroups], scale_high[kGroups], zero_low[kGroups], zero_high[kGroups];
