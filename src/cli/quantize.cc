@@ -40,8 +40,8 @@ base::Result<quantize::Options> options_of(const Flags& flags) {
     if (flags.lm_head == "int8") return base::invalid("--method fp8 leaves embedding and head as they are");
     options.method = quantize::Method::kFp8;
   }
-  if (options.gptq.damping <= 0 || options.gptq.damping > 1)
-    return base::invalid("--damping is {}, it must be above 0 and at most 1", options.gptq.damping);
+  if (options.gptq.damping <= 0 || options.gptq.damping > 10)
+    return base::invalid("--damping is {}, it must be above 0 and at most 10", options.gptq.damping);
   if (options.threads < 0 || options.threads > 1024)
     return base::invalid("--threads is {}, it must be from 0 to 1024", options.threads);
   return options;

@@ -10,8 +10,10 @@
 namespace pagoda::quantize {
 
 struct GptqOptions {
-  // Added to the diagonal of the Hessian, as a share of its mean.
-  double damping = 0.01;
+  // Added to the diagonal of the Hessian, as a share of its mean: how far weights may go from where they were
+  // to make good each other's errors. The usual 0.01 costs a model that was trained for rounding most of what
+  // that gained, and an ordinary one gains nothing by it (docs/quantisation.md).
+  double damping = 1;
   // Inputs with the largest sum of squares first: their errors can still be made good by the others.
   bool act_order = true;
   // Groups of neighbouring inputs whose grids are chosen beforehand. Otherwise each group's grid is chosen
