@@ -211,7 +211,7 @@ void launch_shape(const Launcher& launch, const LinearArgs& args) {
 // Up to 8 rows of x; the choices are what bench/kernels/cuda_layer.cc found fastest on an H200.
 template <typename Format, bool kXAhead>
 void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
-  constexpr int kManyTiles = 4;
+  constexpr int kManyTiles = 4;  // more blocks of one tile than an SM holds: half as many may be taller
   const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
   if constexpr (Format::kDepthAlone > 0) {
     if (tiles <= 1) return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
