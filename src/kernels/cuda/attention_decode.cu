@@ -28,18 +28,22 @@ struct Shared {
     float out[kMaxGroup][D];
   };
   alignas(16) Warp warps[kWarps];
-  __nv_bfloat16 q[kMaxGroup][D + 8];
+  alignas(16) __nv_bfloat16 q[kMaxGroup][D + 8];
   float largest[kWarps][kMaxGroup], total[kWarps][kMaxGroup];
+  float weight[kWarps][kMaxGroup];                     // of a warp's sums in the result
+  float all_largest[kMaxGroup], all_total[kMaxGroup];  // over the warps
+  float fresh[2][D];                                   // the new token's key and value
   bool last;
 };
 
-// The new token's q heads go to shared memory as bf16, its k and v to the cache: a head a warp at a time, all
-// of a warp's fetched before the first is worked on.
+// The new token's q heads go to shared memory as bf16, its k and v to the cache and to shared memory: a head a
+// warp at a time, all of a warp's fetched before the first is worked on.
 template <int D, KvFormat kFormat, int kWarps>
-__device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head, bool writes,
-                        int warp, int lane, __nv_bfloat16 (*q)[D + 8]) {
+__device__ __forceinline__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head,
+                                        bool has_last, int warp, int lane,
+                                        Shared<D, kFormat, kWarps>& shared) {
   constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
-  const int position = slice.context - 1, key = p.group, heads = writes ? p.group + 2 : p.group;
+  const int position = slice.context - 1, key = p.group, heads = has_last ? p.group + 2 : p.group;
   const float* row = p.qkv + slice.first_row * p.qkv_stride;
   RopeValues<D> rope;
   rope.fetch(p.rope, position, lane);
@@ -58,11 +62,31 @@ __device__ void prepare(const AttentionView& p, const SequenceSlice& slice, int 
     const int head = warp + i * kWarps;
     if (head >= heads) break;
     if (head <= key) rotate_and_norm<D>(p.rope, rope, head == key, x[i]);
-    if (head < key)
-      for (int d = 0; d < D / 32; ++d) q[head][lane + 32 * d] = __float2bfloat16(x[i][d] * p.scale_log2);
-    else
+    for (int d = 0; d < D / 32; ++d) {
+      if (head < key)
+        shared.q[head][lane + 32 * d] = __float2bfloat16(x[i][d] * p.scale_log2);
+      else
+        shared.fresh[head - key][lane + 32 * d] = x[i][d];
+    }
+    if (head >= key)
       write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, head > key),
                              head > key, position % kPageTokens, lane, x[i]);
+  }
+}
+
+// What the sums of the warps count in the result, and their maximum and sum: a head a warp at a time.
+template <int D, KvFormat kFormat, int kWarps>
+__device__ __forceinline__ void weigh_warps(int group, int working, int warp, int lane,
+                                            Shared<D, kFormat, kWarps>& shared) {
+  for (int head = warp; head < group; head += kWarps) {
+    const bool works = lane < working;
+    const float largest = works ? shared.largest[lane][head] : -INFINITY, over_all = warp_max(largest);
+    const float weight = works ? exp2f(largest - over_all) : 0.0f;
+    const float total = warp_sum(works ? weight * shared.total[lane][head] : 0.0f);
+    if (works) shared.weight[lane][head] = weight / total;
+    if (lane > 0) continue;
+    shared.all_largest[head] = over_all;
+    shared.all_total[head] = total;
   }
 }
 
@@ -86,8 +110,8 @@ __global__ __launch_bounds__(kWarps * 32,
   using Memory = Shared<D, kFormat, kWarps>;
   extern __shared__ __align__(16) unsigned char raw[];
   auto& shared = *reinterpret_cast<Memory*>(raw);
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
+  const int warp = warp_index(), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   // The slices came before the step, and pages of earlier tokens before it too: they are fetched while the
   // projection that makes q, k and v ends.
   const SequenceSlice slice = p.slices[sequence];
@@ -96,33 +120,32 @@ __global__ __launch_bounds__(kWarps * 32,
   const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
   typename Memory::Warp& mine = shared.warps[warp];
   const auto copy_page = [&](int page, int slot) {
+    constexpr int kTurn = 32 * 16, kTurns = Memory::kPageBytes / kTurn, kRest = Memory::kPageBytes % kTurn;
+#pragma unroll 1
     for (int value = 0; value < 2; ++value) {
-      const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value);
-      for (int i = lane * 16; i < Memory::kPageBytes; i += 32 * 16)
-        stream_16_async(&mine.pages[slot][value][i], from + i);
+      const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value) + lane * 16;
+      std::byte* to = mine.pages[slot][value] + lane * 16;
+#pragma unroll
+      for (int i = 0; i < kTurns; ++i) stream_16_async(to + i * kTurn, from + i * kTurn);
+      if (lane * 16 < kRest) stream_16_async(to + kTurns * kTurn, from + kTurns * kTurn);
     }
   };
   for (int i = 0; i < Memory::kPagesAhead; ++i) {
     const int page = first_page + i * kWarps;
-    if (page < last && page != pages - 1) copy_page(page, i);
+    if (page < last) copy_page(page, i);
     copies_close();
   }
+  for (int i = threadIdx.x; i < static_cast<int>(sizeof(shared.q) / 16); i += kWarps * 32)
+    reinterpret_cast<uint4*>(shared.q)[i] = {};
   wait_for_previous();
   let_next_start();
   if (split >= splits || slice.context == 0) {  // context 0: a row that only fills up a graph's batch
     copies_wait<0>();
     return;
   }
-
-  for (int i = threadIdx.x; i < kMaxGroup * (D + 8); i += kWarps * 32)
-    (&shared.q[0][0])[i] = __float2bfloat16(0.0f);
   __syncthreads();
-  prepare<D, kFormat, kWarps>(p, slice, kv_head, split == splits - 1, warp, lane, shared.q);
+  prepare<D, kFormat, kWarps>(p, slice, kv_head, split == splits - 1, warp, lane, shared);
   __syncthreads();
-  // The new token's page is written only now. It is the last of its warp.
-  for (int i = 0; i < Memory::kPagesAhead; ++i)
-    if (first_page + i * kWarps == pages - 1 && pages - 1 < last) copy_page(pages - 1, i);
-  copies_close();
 
   std::uint32_t q[D / 16][2];
   for (int s = 0; s < D / 16; ++s) {
@@ -138,6 +161,15 @@ __global__ __launch_bounds__(kWarps * 32,
       copies_wait<Memory::kPagesAhead - 1>();
     __syncwarp();
     const int written = slice.context - page * kPageTokens;
+    if (page == pages - 1) {
+      // In memory the new token may be missing yet: it comes from where it was made.
+      for (int value = 0; value < 2; ++value) {
+        float x[D / 32];
+        for (int d = 0; d < D / 32; ++d) x[d] = shared.fresh[value][lane + 32 * d];
+        write_head<D, kFormat>(mine.pages[slot][value], value == 1, written - 1, lane, x);
+      }
+      __syncwarp();
+    }
     const int visible[1] = {written};
     attend_page<D, kFormat, 1>(q, mine.pages[slot][0], mine.pages[slot][1], visible, written, lane, state);
     __syncwarp();
@@ -159,6 +191,9 @@ __global__ __launch_bounds__(kWarps * 32,
     }
   }
   __syncthreads();
+  const int working = min(kWarps, last - split * kSplitPages);
+  weigh_warps(p.group, working, warp, lane, shared);
+  __syncthreads();
 
   const std::int64_t first_part =
       (static_cast<std::int64_t>(sequence) * p.heads + kv_head * p.group) * p.max_splits;
@@ -168,26 +203,20 @@ __global__ __launch_bounds__(kWarps * 32,
   __nv_bfloat16* out = p.out + slice.first_row * p.out_stride + kv_head * p.group * D;
   for (int i = threadIdx.x; i < p.group * D; i += kWarps * 32) {
     const int head = i / D, d = i % D;
-    const auto part = [&](int w, int what) {
-      return what == 0   ? shared.largest[w][head]
-             : what == 1 ? shared.total[w][head]
-                         : shared.warps[w].out[head][d];
-    };
-    const float value = combine(kWarps, part);
+    float value = 0;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w)
+      if (w < working) value += shared.weight[w][head] * shared.warps[w].out[head][d];
     if (splits == 1) {
       out[head * D + d] = __float2bfloat16(value);
       continue;
     }
-    // A part is kept normalised, with its maximum and sum.
-    float largest = -INFINITY, total = 0;
-    for (int w = 0; w < kWarps; ++w) largest = fmaxf(largest, shared.largest[w][head]);
-    for (int w = 0; w < kWarps; ++w)
-      total += exp2f(shared.largest[w][head] - largest) * shared.total[w][head];
+    // A part is kept with its maximum and sum.
     float* mine = part_of(head, split);
-    mine[2 + d] = value * total;
+    mine[2 + d] = value * shared.all_total[head];
     if (d == 0) {
-      mine[0] = largest;
-      mine[1] = total;
+      mine[0] = shared.all_largest[head];
+      mine[1] = shared.all_total[head];
     }
   }
   if (splits == 1) return;

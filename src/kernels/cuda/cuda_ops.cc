@@ -211,7 +211,7 @@ AttentionView CudaOps::attention_view(const AttentionArgs& args, const KvCache& 
   view.kv.page_bytes = kv_page_bytes(cache.shape.format, static_cast<int>(cache.shape.head_dim));
   view.kv.kv_heads = static_cast<int>(cache.shape.num_kv_heads);
   view.kv.head_dim = static_cast<int>(cache.shape.head_dim);
-  view.kv.pages = static_cast<int>(cache.shape.block_size / kPageTokens);
+  view.kv.page_bits = std::countr_zero(static_cast<std::uint64_t>(cache.shape.block_size / kPageTokens));
   view.heads = static_cast<int>(args.num_heads);
   view.group = static_cast<int>(args.num_heads / cache.shape.num_kv_heads);
   view.scale_log2 = args.scale * 1.4426950408889634f;

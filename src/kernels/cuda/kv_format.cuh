@@ -12,10 +12,9 @@ namespace pagoda::kernels::cuda {
 template <int D, KvFormat kFormat>
 __device__ __forceinline__ void write_head(std::byte* page, bool value, int token, int lane,
                                            const float (&x)[D / 32]) {
-  const auto offset = [&](int i) {
-    const int d = lane + 32 * i;
-    return value ? value_offset(token, d, D) : key_offset(token, d, D);
-  };
+  const int first = value ? value_offset(token, lane, D) : key_offset(token, lane, D);
+  const int step = value ? kValueStep : kKeyStep;
+  const auto offset = [&](int i) { return first + i * step; };
   if constexpr (kFormat == KvFormat::kBF16) {
     auto* to = reinterpret_cast<__nv_bfloat16*>(page);
     for (int i = 0; i < D / 32; ++i) to[offset(i)] = __float2bfloat16(x[i]);

@@ -23,15 +23,17 @@ __host__ __device__ constexpr int kv_page_bytes(KvFormat format, int head_dim) {
              : kv_scales_offset(head_dim) + kPageTokens * static_cast<int>(sizeof(float));
 }
 
-// Elements from the start of a page.
-__host__ __device__ inline int key_offset(int token, int dim, int head_dim) {
-  const int g = token % 8, tile = token / 8, e = dim % 16, c = e % 8 / 2;
-  return (((tile * (head_dim / 32) + dim / 32) * 32 + g * 4 + c) * 2 + dim % 32 / 16) * 4 + e / 8 * 2 + e % 2;
+// Elements from the start of a page; from dim d to d + 32 of the same token. Unsigned: a division is a shift then.
+__host__ __device__ inline int key_offset(unsigned token, unsigned dim, unsigned head_dim) {
+  const unsigned g = token % 8, tile = token / 8, e = dim % 16, c = e % 8 / 2;
+  return static_cast<int>((((tile * (head_dim / 32) + dim / 32) * 32 + g * 4 + c) * 2 + dim % 32 / 16) * 4 +
+                          e / 8 * 2 + e % 2);
 }
-__host__ __device__ inline int value_offset(int token, int dim, int head_dim) {
-  const int c = token % 8 / 2, g = dim % 8;
-  return ((dim / 16 * 32 + g * 4 + c) * 2 + dim % 16 / 8) * 4 + token / 8 * 2 + token % 2;
+__host__ __device__ inline int value_offset(unsigned token, unsigned dim, unsigned /*head_dim*/) {
+  const unsigned c = token % 8 / 2, g = dim % 8;
+  return static_cast<int>(((dim / 16 * 32 + g * 4 + c) * 2 + dim % 16 / 8) * 4 + token / 8 * 2 + token % 2);
 }
+inline constexpr int kKeyStep = 32 * 2 * 4, kValueStep = 2 * kKeyStep;
 
 // The KV memory of one layer, as kernels address it.
 struct KvView {
@@ -39,11 +41,12 @@ struct KvView {
   std::int64_t block_bytes = 0;
   KvFormat format = KvFormat::kBF16;
   int page_bytes = 0;
-  int kv_heads = 0, head_dim = 0, pages = 0;  // pages of a block
+  int kv_heads = 0, head_dim = 0;
+  int page_bits = 0;  // log2 of the pages of a block
 
   __device__ std::byte* page(const std::int32_t* block_table, int page_index, int kv_head, bool value) const {
-    const int in_block = (kv_head * 2 + (value ? 1 : 0)) * pages + page_index % pages;
-    return data + block_table[page_index / pages] * block_bytes +
+    const int in_block = ((kv_head * 2 + (value ? 1 : 0)) << page_bits) + (page_index & ((1 << page_bits) - 1));
+    return data + block_table[page_index >> page_bits] * block_bytes +
            static_cast<std::int64_t>(in_block) * page_bytes;
   }
 };

@@ -84,28 +84,28 @@ struct Finish {
 
   // Every thread of a warp takes part in every turn: there are shuffles.
   template <typename Element>
-  static __device__ __forceinline__ void for_each(const LinearArgs& p, int first_tile, Element element) {
+  static __device__ __forceinline__ void for_each(const LinearArgs& p, int first_tile, int warp, Element element) {
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       const int i = turn * kThreads + threadIdx.x, row = i % kRows, n = i / kRows,
                 tile = first_tile + row / 16;
-      if (i / 32 * 32 >= kArea) break;
+      if (turn * kThreads + warp * 32 >= kArea) break;
       const int n_out = p.weight.row_of(tile, row % 16);
       element(turn, i, n, tile, n_out, n < p.m && n_out < p.weight.out_features && tile < p.weight.tiles);
     }
   }
 
-  __device__ __forceinline__ void fetch(const LinearArgs& p, int first_tile) {
-    for_each(p, first_tile, [&](int turn, int, int n, int, int n_out, bool valid) {
+  __device__ __forceinline__ void fetch(const LinearArgs& p, int first_tile, int warp) {
+    for_each(p, first_tile, warp, [&](int turn, int, int n, int, int n_out, bool valid) {
       inputs[turn].fetch(p, n, n_out, valid);
       scale[turn] = valid ? p.weight.row_scale(n_out) : 1.0f;
     });
   }
 
   __device__ __forceinline__ void run(const LinearArgs& p, const float* slots, const float* scales,
-                                      int first_tile) const {
+                                      int first_tile, int warp) const {
     constexpr int kHalf = kLinearSlots<MT, NT> / 2;
-    for_each(p, first_tile, [&](int turn, int i, int n, int tile, int n_out, bool valid) {
+    for_each(p, first_tile, warp, [&](int turn, int i, int n, int tile, int n_out, bool valid) {
       float y = 0;
       if constexpr (kLinearSlots<MT, NT> == kLinearWarps) {
         // The pairs that the narrower kernels add before they write.
@@ -125,7 +125,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   extern __shared__ __align__(16) std::byte shared[];
   auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes);
   float* scales = slots + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+  const int warp = warp_index(), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int first_tile = blockIdx.x * MT;
   const int chunks = (p.weight.in_features + Format::kChunk - 1) / Format::kChunk;
 
@@ -162,7 +162,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   for (int d = 0; d < kDepth; ++d) fetch_x(warp + d * kLinearWarps, d);
   row_scales<NT>(p, scales, warp, lane);
   Finish<MT, NT> finish;
-  finish.fetch(p, first_tile);
+  finish.fetch(p, first_tile, warp);
 
   float sum[MT][NT][4] = {};
   for (int base = warp; base < chunks; base += kDepth * kLinearWarps) {
@@ -197,7 +197,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     }
   }
   __syncthreads();
-  finish.run(p, slots, scales, first_tile);
+  finish.run(p, slots, scales, first_tile, warp);
 }
 
 template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead = false>
