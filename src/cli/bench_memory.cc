@@ -4,18 +4,20 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <fstream>
 
 #include "cli/bench_rows.h"
 #include "execute/memory_plan.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "tensor/memory.h"
 
 namespace pagoda::cli {
 namespace {
 
-constexpr double kLargestDifference = 0.03;
+constexpr double kLargestDifference = 0.03;  // between what is resident and what the tags say
 
 std::size_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -24,49 +26,95 @@ std::size_t resident_bytes() {
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-}  // namespace
+void print_bytes(std::string_view name, std::size_t bytes) {
+  fmt::print("{:<24} {:>8.3f} GB {:>12}\n", name, static_cast<double>(bytes) / 1e9, execute::format_bytes(bytes));
+}
 
-base::Status run_bench_memory(execute::Runner& runner, bool json) {
-  if (runner.ops().on_device())
-    return base::invalid("--memory measures the memory of the host, so it needs --device cpu");
-  run_longest_prompt(runner);
-  ::malloc_trim(0);  // what loading has freed
-  const execute::MemoryPlan& plan = runner.memory();
-  const std::size_t planned = plan.total_bytes();
-  const std::size_t resident = resident_bytes();
-  std::size_t tagged = 0;
-  boost::json::object tags;
+// The rows, one after another; as one object with --json.
+class Report {
+ public:
+  explicit Report(bool json) : json_(json) { object_["test"] = "memory"; }
+  ~Report() {
+    if (json_) fmt::print("{}\n", boost::json::serialize(object_));
+  }
+  void add(std::string_view name, std::string_view key, std::size_t bytes) {
+    object_[key] = bytes;
+    if (!json_) print_bytes(name, bytes);
+  }
+  void add_difference(double difference) {
+    object_["difference"] = difference;
+    if (!json_) fmt::print("resident is {:+.1f} % of held\n", 100 * difference);
+  }
+
+ private:
+  bool json_;
+  boost::json::object object_;
+};
+
+void add_plan(const execute::MemoryPlan& plan, Report& report) {
+  report.add("planned: weights", "planned_weights_bytes", plan.weights_bytes);
+  report.add("planned: activations", "planned_activations_bytes", plan.activations_bytes);
+  report.add("planned: kv cache", "planned_kv_cache_bytes", plan.kv_cache_bytes);
+  report.add("planned", "planned_bytes", plan.total_bytes());
+}
+
+// Returns the sum.
+std::size_t add_held(tensor::Place place, Report& report) {
+  std::size_t held = 0;
   for (const tensor::MemoryTag tag : tensor::kMemoryTags) {
-    tagged += tensor::memory_in_use(tag);
-    tags[tensor::memory_tag_name(tag)] = tensor::memory_in_use(tag);
+    const std::string name(tensor::memory_tag_name(tag));
+    std::string key = "held_" + name + "_bytes";
+    std::ranges::replace(key, ' ', '_');
+    report.add("held: " + name, key, tensor::memory_in_use(tag, place));
+    held += tensor::memory_in_use(tag, place);
   }
-  const double difference = static_cast<double>(resident) / static_cast<double>(tagged) - 1;
-  if (json) {
-    fmt::print("{}\n", boost::json::serialize(boost::json::object{{"test", "memory"},
-                                                                  {"planned_bytes", planned},
-                                                                  {"tagged_bytes", tagged},
-                                                                  {"tags", tags},
-                                                                  {"resident_bytes", resident},
-                                                                  {"difference", difference}}));
-  } else {
-    const auto row = [](std::string_view name, std::size_t bytes) {
-      fmt::print("{:<24} {:>8.3f} GB {:>12}\n", name, static_cast<double>(bytes) / 1e9,
-                 execute::format_bytes(bytes));
-    };
-    row("planned: weights", plan.weights_bytes);
-    row("planned: activations", plan.activations_bytes);
-    row("planned: kv cache", plan.kv_cache_bytes);
-    for (const tensor::MemoryTag tag : tensor::kMemoryTags)
-      row(fmt::format("held: {}", tensor::memory_tag_name(tag)), tensor::memory_in_use(tag));
-    row("held", tagged);
-    row("resident", resident);
-    row("resident without KV", resident - plan.kv_cache_bytes);
-    fmt::print("resident is {:+.1f} % of held\n", 100 * difference);
-  }
+  report.add("held", "held_bytes", held);
+  return held;
+}
+
+base::Status report_host(const execute::MemoryPlan& plan, bool json) {
+  ::malloc_trim(0);  // what loading has freed
+  Report report(json);
+  add_plan(plan, report);
+  const std::size_t resident = resident_bytes(), held = add_held(tensor::Place::kHost, report);
+  report.add("resident", "resident_bytes", resident);
+  report.add("resident without KV", "resident_without_kv_bytes", resident - plan.kv_cache_bytes);
+  const double difference = static_cast<double>(resident) / static_cast<double>(held) - 1;
+  report.add_difference(difference);
   if (std::abs(difference) > kLargestDifference)
     return base::error(base::Code::kInternal, "resident memory differs from what the tags say by {:.1f} %",
                        100 * difference);
   return {};
+}
+
+// What the GPU has lost since this process has opened it counts as this process's, and what was in use by then
+// (the driver's context, other processes) as the context's.
+base::Status report_device(const execute::MemoryPlan& plan, kernels::CudaBackend& cuda, bool json) {
+  cuda.synchronize();
+  const kernels::CudaDevice& device = cuda.device();
+  const std::size_t taken = device.free_bytes - cuda.memory_budget_bytes();
+  const std::size_t context = device.total_bytes - device.free_bytes;
+  Report report(json);
+  add_plan(plan, report);
+  const std::size_t held = add_held(tensor::Place::kDevice, report);
+  report.add("taken", "taken_bytes", taken);
+  report.add("graphs and library", "graphs_and_library_bytes", taken > held ? taken - held : 0);
+  report.add("context", "context_bytes", context);
+  report.add("all in, without KV", "all_in_without_kv_bytes", taken + context - plan.kv_cache_bytes);
+  if (static_cast<double>(held) > (1 + kLargestDifference) * static_cast<double>(plan.total_bytes()))
+    return base::error(base::Code::kInternal, "{} of the GPU are held, {} were planned",
+                       execute::format_bytes(held), execute::format_bytes(plan.total_bytes()));
+  return {};
+}
+
+}  // namespace
+
+base::Status run_bench_memory(execute::Runner& runner, bool json) {
+  run_longest_prompt(runner);
+  auto* cuda = dynamic_cast<kernels::CudaBackend*>(&runner.ops());
+  if (cuda == nullptr) return report_host(runner.memory(), json);
+  run_every_batch(runner);
+  return report_device(runner.memory(), *cuda, json);
 }
 
 }  // namespace pagoda::cli

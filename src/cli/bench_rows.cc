@@ -185,6 +185,16 @@ void run_longest_prompt(execute::Runner& runner) {
   BenchBatch(runner, 1, tokens).advance(0, 1, tokens);
 }
 
+void run_every_batch(execute::Runner& runner) {
+  constexpr std::int32_t kPrompt = 4, kSteps = 3;
+  for (std::int32_t batch = 1; batch <= runner.options().max_num_seqs; batch *= 2) {
+    BenchBatch sequences(runner, batch, kPrompt + kSteps);
+    for (std::int32_t s = 0; s < batch; ++s) sequences.advance(s, s + 1, kPrompt);
+    sequences.move_on(kPrompt);
+    sequences.generate(kSteps);
+  }
+}
+
 BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t batch,
                    const BenchLimits& limits) {
   BenchRow row;
