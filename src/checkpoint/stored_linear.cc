@@ -68,19 +68,43 @@ float StoredLinear::scale(std::int64_t row, std::int64_t group) const {
   }
 }
 
-void StoredLinear::copy_integers(std::int64_t row, std::uint8_t* values, float* scales,
+void StoredLinear::copy_integers(std::int64_t row, std::int64_t count, std::uint8_t* values, float* scales,
                                  std::int32_t* zeros) const {
-  CHECK(form_ == Form::kInteger && row >= 0 && row < out_);
+  CHECK(form_ == Form::kInteger && row >= 0 && count >= 0 && row + count <= out_);
+  if (layout_ == Layout::kGptq)
+    copy_gptq(row, count, values);
+  else
+    for (std::int64_t r = 0; r < count; ++r) copy_row(row + r, values + r * in_);
+  for (std::int64_t r = 0; r < count; ++r)
+    for (std::int64_t g = 0; g < groups(); ++g) {
+      scales[r * groups() + g] = scale(row + r, g);
+      zeros[r * groups() + g] = zero(row + r, g);
+    }
+}
+
+void StoredLinear::copy_gptq(std::int64_t row, std::int64_t count, std::uint8_t* values) const {
+  const std::int64_t per_word = 32 / bits_;
+  for (std::int64_t i = 0; i < in_; i += per_word)
+    for (std::int64_t r = 0; r < count; ++r) {
+      const std::uint32_t word = word_at(weight_, i / per_word * out_ + row + r);
+      std::uint8_t* to = values + r * in_ + i;
+      if (bits_ == 8) {
+        std::memcpy(to, &word, sizeof word);
+        continue;
+      }
+      // Each nibble to a byte of its own.
+      std::uint64_t bytes = word;
+      bytes = (bytes | bytes << 16) & 0x0000ffff0000ffffu;
+      bytes = (bytes | bytes << 8) & 0x00ff00ff00ff00ffu;
+      bytes = (bytes | bytes << 4) & 0x0f0f0f0f0f0f0f0fu;
+      std::memcpy(to, &bytes, sizeof bytes);
+    }
+}
+
+void StoredLinear::copy_row(std::int64_t row, std::uint8_t* values) const {
   const std::int64_t per_word = 32 / bits_;
   const std::uint32_t mask = (1u << bits_) - 1;
   switch (layout_) {
-    case Layout::kGptq:
-      for (std::int64_t i = 0; i < in_; i += per_word) {
-        const std::uint32_t word = word_at(weight_, i / per_word * out_ + row);
-        for (std::int64_t j = 0; j < per_word; ++j)
-          values[i + j] = static_cast<std::uint8_t>((word >> (j * bits_)) & mask);
-      }
-      break;
     case Layout::kAwq: {
       const int shift = 4 * kAwqNibble[row % 8];
       for (std::int64_t i = 0; i < in_; ++i)
@@ -102,10 +126,6 @@ void StoredLinear::copy_integers(std::int64_t row, std::uint8_t* values, float* 
         values[i] = static_cast<std::uint8_t>(std::to_integer<std::uint8_t>(bytes[i]) ^ 0x80u);  // + 128
     }
   }
-  for (std::int64_t g = 0; g < groups(); ++g) {
-    scales[g] = scale(row, g);
-    zeros[g] = zero(row, g);
-  }
 }
 
 void StoredLinear::copy_float8(std::int64_t row, std::uint8_t* values, float* row_scale) const {
@@ -125,7 +145,7 @@ void StoredLinear::copy_floats(std::int64_t row, float* out) const {
   }
   std::vector<float> scales(groups());
   std::vector<std::int32_t> zeros(groups());
-  copy_integers(row, values.data(), scales.data(), zeros.data());
+  copy_integers(row, 1, values.data(), scales.data(), zeros.data());
   for (std::int64_t i = 0; i < in_; ++i) {
     const std::int64_t group = !group_of_input_.empty() ? group_of_input_[i]
                                : group_size_ == 0       ? 0

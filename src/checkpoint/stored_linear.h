@@ -44,8 +44,10 @@ class StoredLinear {
   int lowest_zero() const { return lowest_zero_; }
   int highest_zero() const { return highest_zero_; }
 
-  // kInteger: values [in], scales and zeros [groups].
-  void copy_integers(std::int64_t row, std::uint8_t* values, float* scales, std::int32_t* zeros) const;
+  // kInteger: `count` rows from `row` on: values [count, in], scales and zeros [count, groups]. A line of
+  // memory of a gptq file holds 16 rows: asked for together they are read once.
+  void copy_integers(std::int64_t row, std::int64_t count, std::uint8_t* values, float* scales,
+                     std::int32_t* zeros) const;
   // kFloat8: values [in] and the row's scale.
   void copy_float8(std::int64_t row, std::uint8_t* values, float* scale) const;
   // Any form, as the floats [in] it stands for.
@@ -58,6 +60,8 @@ class StoredLinear {
   friend class LinearFinder;
   enum class Layout { kFloat, kGptq, kAwq, kPacked, kInt8, kFloat8 };
 
+  void copy_gptq(std::int64_t row, std::int64_t count, std::uint8_t* values) const;
+  void copy_row(std::int64_t row, std::uint8_t* values) const;  // of the other layouts of integers
   int zero(std::int64_t row, std::int64_t group) const;
   float scale(std::int64_t row, std::int64_t group) const;
 

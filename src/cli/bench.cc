@@ -233,7 +233,8 @@ Verb add_bench(CLI::App& app) {
                    "Instead of --tests: so many requests at once through the whole engine, e.g. 1,16")
       ->delimiter(',');
   command->add_flag("--memory", flags->memory,
-                    "Instead of timing: memory planned, held and resident (fails if they differ by over 3 %), or taken from the GPU");
+                    "Instead of timing: memory planned, held and resident (fails if they differ by over 3 "
+                    "%), or taken from the GPU");
   command->add_flag("--serve", flags->serve,
                     "With --streams: also through a server in this process and sockets, in turns; medians");
   command

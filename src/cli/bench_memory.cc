@@ -27,7 +27,8 @@ std::size_t resident_bytes() {
 }
 
 void print_bytes(std::string_view name, std::size_t bytes) {
-  fmt::print("{:<24} {:>8.3f} GB {:>12}\n", name, static_cast<double>(bytes) / 1e9, execute::format_bytes(bytes));
+  fmt::print("{:<24} {:>8.3f} GB {:>12}\n", name, static_cast<double>(bytes) / 1e9,
+             execute::format_bytes(bytes));
 }
 
 // The rows, one after another; as one object with --json.
@@ -55,6 +56,8 @@ void add_plan(const execute::MemoryPlan& plan, Report& report) {
   report.add("planned: weights", "planned_weights_bytes", plan.weights_bytes);
   report.add("planned: activations", "planned_activations_bytes", plan.activations_bytes);
   report.add("planned: kv cache", "planned_kv_cache_bytes", plan.kv_cache_bytes);
+  if (plan.driver_bytes > 0)
+    report.add("planned: graphs, library", "planned_driver_bytes", plan.driver_bytes);
   report.add("planned", "planned_bytes", plan.total_bytes());
 }
 
@@ -87,8 +90,8 @@ base::Status report_host(const execute::MemoryPlan& plan, bool json) {
   return {};
 }
 
-// What the GPU has lost since this process has opened it counts as this process's, and what was in use by then
-// (the driver's context, other processes) as the context's.
+// What the GPU has lost since this process has opened it counts as this process's, and what was in use by
+// then (the driver's context, other processes) as the context's.
 base::Status report_device(const execute::MemoryPlan& plan, kernels::CudaBackend& cuda, bool json) {
   cuda.synchronize();
   const kernels::CudaDevice& device = cuda.device();
@@ -101,9 +104,9 @@ base::Status report_device(const execute::MemoryPlan& plan, kernels::CudaBackend
   report.add("graphs and library", "graphs_and_library_bytes", taken > held ? taken - held : 0);
   report.add("context", "context_bytes", context);
   report.add("all in, without KV", "all_in_without_kv_bytes", taken + context - plan.kv_cache_bytes);
-  if (static_cast<double>(held) > (1 + kLargestDifference) * static_cast<double>(plan.total_bytes()))
-    return base::error(base::Code::kInternal, "{} of the GPU are held, {} were planned",
-                       execute::format_bytes(held), execute::format_bytes(plan.total_bytes()));
+  if (static_cast<double>(taken) > (1 + kLargestDifference) * static_cast<double>(plan.total_bytes()))
+    return base::error(base::Code::kInternal, "{} of the GPU are taken, {} were planned",
+                       execute::format_bytes(taken), execute::format_bytes(plan.total_bytes()));
   return {};
 }
 

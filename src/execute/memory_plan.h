@@ -15,12 +15,15 @@ struct MemoryPlan {
   std::string weights_formats;  // model::DenseWeights::formats; empty before they are loaded
   std::size_t kv_cache_bytes = 0;
   std::size_t activations_bytes = 0;
+  std::size_t driver_bytes = 0;  // GPU: graphs, and what the driver and a library keep; not ours to allocate
   std::int32_t kv_blocks = 0;
   std::int32_t kv_block_size = 0;  // tokens
   std::size_t kv_block_bytes = 0;  // all layers
   std::size_t budget_bytes = 0;    // memory the machine (or the container) has available
 
-  std::size_t total_bytes() const { return weights_bytes + kv_cache_bytes + activations_bytes; }
+  std::size_t total_bytes() const {
+    return weights_bytes + kv_cache_bytes + activations_bytes + driver_bytes;
+  }
   std::int64_t kv_tokens() const { return static_cast<std::int64_t>(kv_blocks) * kv_block_size; }
   // A table for people, one line a tag.
   std::string table() const;

@@ -73,10 +73,12 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
     const auto most_blocks = static_cast<std::int32_t>(options.max_num_seqs * blocks_each);
     plan.activations_bytes += cuda_executor_bytes(shape, executor_limits(options, most_blocks));
   }
-  const std::size_t fixed = plan.weights_bytes + plan.activations_bytes;
+  plan.driver_bytes = ops.driver_bytes();
+  const std::size_t fixed = plan.total_bytes();  // the KV cache has nothing yet
   if (fixed > plan.budget_bytes)
     return base::error(base::Code::kResourceExhausted,
-                       "weights and activations need {}, {} of memory are available", format_bytes(fixed),
+                       "weights{} activations need {}, {} of memory are available",
+                       plan.driver_bytes > 0 ? ", graphs and" : " and", format_bytes(fixed),
                        format_bytes(plan.budget_bytes));
   const std::size_t rest = plan.budget_bytes - fixed;
   if (options.num_kv_blocks == 0) {

@@ -1,5 +1,7 @@
 #include "kernels/weight.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "tensor/dtype.h"
 
@@ -19,6 +21,16 @@ std::string_view weight_format_name(WeightFormat format) {
       return "fp8";
   }
   return "unknown";
+}
+
+void read_quantized_rows(const WeightSource& source, std::int64_t row, std::int64_t count,
+                         const QuantizedRow& out) {
+  const std::int64_t groups = source.groups();
+  std::fill_n(out.zeros, count * groups, symmetric_zero(source.format));
+  if (source.rows_quantized != nullptr) return source.rows_quantized(row, count, out);
+  for (std::int64_t i = 0; i < count; ++i)
+    source.row_quantized(
+        row + i, {out.values + i * source.in_features, out.scales + i * groups, out.zeros + i * groups});
 }
 
 void dequantize_row(const WeightSource& source, std::int64_t row, float* out) {
@@ -43,9 +55,9 @@ void dequantize_row(const WeightSource& source, std::int64_t row, float* out) {
       break;
   }
   const std::int64_t group = source.group_size == 0 ? in : source.group_size;
-  std::vector<std::int8_t> values(in), zeros(source.groups(), symmetric_zero(source.format));
+  std::vector<std::int8_t> values(in), zeros(source.groups());
   std::vector<float> scales(source.groups());
-  source.row_quantized(row, {values.data(), scales.data(), zeros.data()});
+  read_quantized_rows(source, row, 1, {values.data(), scales.data(), zeros.data()});
   for (std::int64_t j = 0; j < in; ++j) {
     const std::int64_t input = source.input_order.empty() ? j : source.input_order[j];
     out[input] = static_cast<float>(values[j] - zeros[j / group]) * scales[j / group];

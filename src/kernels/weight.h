@@ -48,6 +48,9 @@ struct WeightSource {
   std::function<void(std::int64_t row, float* out)> row_f32;
   // Used for kInt8 and kInt4.
   std::function<void(std::int64_t row, const QuantizedRow& out)> row_quantized;
+  // The same of `count` rows, one behind another in `out`, where that is faster than row after row; else
+  // empty.
+  std::function<void(std::int64_t row, std::int64_t count, const QuantizedRow& out)> rows_quantized;
   // Writes in_features e4m3 bytes and the row's scale. Used for kFp8.
   std::function<void(std::int64_t row, std::uint8_t* out, float* scale)> row_fp8;
 
@@ -68,6 +71,10 @@ struct Weight {
   // All bytes that one matrix product must read.
   std::size_t bytes() const { return data.size() + scales.size() + offsets.size() + input_order.size(); }
 };
+
+// `count` rows of integers, one behind another in `out`; their zeros are set beforehand here.
+void read_quantized_rows(const WeightSource& source, std::int64_t row, std::int64_t count,
+                         const QuantizedRow& out);
 
 // Row `row` of a source as in_features floats in the order of the inputs, exactly as its format stores them.
 // The definition of every format; slow.

@@ -72,17 +72,33 @@ void set_integers(const std::shared_ptr<const Parts>& parts, kernels::WeightSour
   source->has_zeros = std::ranges::any_of(parts->parts, [middle](const StoredLinear& part) {
     return part.lowest_zero() != middle || part.highest_zero() != middle;
   });
-  source->row_quantized = [parts, signed_by, order = source->input_order, groups = source->groups()](
-                              std::int64_t row, const kernels::QuantizedRow& out) {
-    const auto [part, local] = parts->find(row);
-    const std::int64_t in = part.in_features();
-    std::vector<std::uint8_t> values(in);
-    std::vector<std::int32_t> zeros(groups);
-    part.copy_integers(local, values.data(), out.scales, zeros.data());
-    for (std::int64_t j = 0; j < in; ++j)
-      out.values[j] = static_cast<std::int8_t>(values[order.empty() ? j : order[j]] - signed_by);
-    for (std::int64_t g = 0; g < groups; ++g) out.zeros[g] = static_cast<std::int8_t>(zeros[g] - signed_by);
+  source->rows_quantized = [parts, signed_by, order = source->input_order, groups = source->groups()](
+                               std::int64_t row, std::int64_t count, kernels::QuantizedRow out) {
+    while (count > 0) {
+      const auto [part, local] = parts->find(row);
+      const std::int64_t in = part.in_features(), taken = std::min(count, part.out_features() - local);
+      auto* bytes = reinterpret_cast<std::uint8_t*>(out.values);
+      std::vector<std::int32_t> zeros(taken * groups);
+      part.copy_integers(local, taken, bytes, out.scales, zeros.data());
+      if (!order.empty()) {
+        std::vector<std::uint8_t> unordered(in);
+        for (std::int64_t r = 0; r < taken; ++r) {
+          std::copy_n(bytes + r * in, in, unordered.begin());
+          for (std::int64_t j = 0; j < in; ++j) bytes[r * in + j] = unordered[order[j]];
+        }
+      }
+      if (signed_by != 0)
+        for (std::int64_t i = 0; i < taken * in; ++i)
+          bytes[i] = static_cast<std::uint8_t>(bytes[i] - signed_by);
+      for (std::int64_t g = 0; g < taken * groups; ++g)
+        out.zeros[g] = static_cast<std::int8_t>(zeros[g] - signed_by);
+      row += taken;
+      count -= taken;
+      out = {out.values + taken * in, out.scales + taken * groups, out.zeros + taken * groups};
+    }
   };
+  source->row_quantized = [rows = source->rows_quantized](
+                              std::int64_t row, const kernels::QuantizedRow& out) { rows(row, 1, out); };
 }
 
 }  // namespace

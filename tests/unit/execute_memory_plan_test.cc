@@ -12,6 +12,7 @@ namespace {
 
 using base::Code;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr std::size_t kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024;
 
@@ -196,6 +197,14 @@ TEST(Runner, ThePlanIsWhatIsAllocated) {
   }
   EXPECT_EQ(in_use(tensor::MemoryTag::kKvCache), kv);
   EXPECT_EQ(in_use(tensor::MemoryTag::kWeights), weights);
+}
+
+TEST(MemoryPlan, WhatADriverTakesHasARowAndCounts) {
+  MemoryPlan plan{.weights_bytes = 3 << 20, .activations_bytes = 1 << 20};
+  EXPECT_THAT(plan.table(), Not(HasSubstr("graphs")));
+  plan.driver_bytes = 2 << 20;
+  EXPECT_EQ(plan.total_bytes(), 6u << 20);
+  EXPECT_THAT(plan.table(), HasSubstr("graphs            2.0 MiB"));
 }
 
 TEST(Runner, ActivationsArePlannedToTheByte) {

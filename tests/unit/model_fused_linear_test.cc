@@ -75,6 +75,30 @@ void expect_equal(const Matrix& m, const StoredLinear& stored, const kernels::We
   }
 }
 
+// All rows from `first` on, read together, are what each of them is alone.
+void expect_rows_together(const kernels::WeightSource& source, std::int64_t first) {
+  const std::int64_t count = source.out_features - first, in = source.in_features, groups = source.groups();
+  struct Rows {
+    Rows(std::int64_t count, std::int64_t in, std::int64_t groups)
+        : values(count * in), zeros(count * groups), scales(count * groups) {}
+    kernels::QuantizedRow out() { return {values.data(), scales.data(), zeros.data()}; }
+    std::vector<std::int8_t> values, zeros;
+    std::vector<float> scales;
+  };
+  Rows together(count, in, groups);
+  read_quantized_rows(source, first, count, together.out());
+  for (std::int64_t row = 0; row < count; ++row) {
+    Rows alone(1, in, groups);
+    read_quantized_rows(source, first + row, 1, alone.out());
+    const auto part = [row](const auto& all, std::int64_t size) {
+      return std::vector(all.begin() + row * size, all.begin() + (row + 1) * size);
+    };
+    ASSERT_EQ(part(together.values, in), alone.values) << row;
+    ASSERT_EQ(part(together.zeros, groups), alone.zeros) << row;
+    ASSERT_EQ(part(together.scales, groups), alone.scales) << row;
+  }
+}
+
 struct Shape {
   std::int64_t out, in, group_size;
 };
@@ -102,6 +126,15 @@ TEST_F(FusedLinearTest, ReadsGptqOfEitherVersionInAnyOrder) {
             EXPECT_EQ(fused.source.has_zeros, !symmetric);
             EXPECT_EQ(fused.source.input_order.empty(), !shuffled || m.groups == 1);
             expect_equal(m, stored, fused.source, /*exact=*/true);
+            // Across the end of a part too.
+            const FusedLinear three = fuse({stored, stored, stored}, WeightFormat::kBF16);
+            expect_rows_together(three.source, 5);
+            std::vector<float> row(m.in);
+            for (std::int64_t o = 0; o < three.source.out_features; ++o) {
+              kernels::dequantize_row(three.source, o, row.data());
+              for (std::int64_t i = 0; i < m.in; ++i)
+                ASSERT_EQ(row[i], m.weight(o % m.out, i)) << o << ", " << i;
+            }
           }
 }
 
@@ -115,6 +148,7 @@ TEST_F(FusedLinearTest, ReadsAwq) {
     const FusedLinear fused = fuse({stored}, WeightFormat::kBF16);
     EXPECT_EQ(fused.source.format, WeightFormat::kInt4);
     expect_equal(m, stored, fused.source, /*exact=*/true);
+    expect_rows_together(fuse({stored, stored}, WeightFormat::kBF16).source, 3);
   }
 }
 

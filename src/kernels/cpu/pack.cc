@@ -40,12 +40,13 @@ std::int64_t scale_groups_of(const WeightSource& source, std::int64_t groups) {
   return source.group_size == 0 ? 1 : groups;
 }
 
+// Of the rows of a panel; floats of one.
 struct RowScratch {
   explicit RowScratch(const WeightSource& source)
       : floats(source.row_f32 != nullptr ? source.in_features : 0),
-        integers(source.in_features),
-        scales(source.groups()),
-        zeros(source.groups()) {}
+        integers(kPanelColumns * source.in_features),
+        scales(kPanelColumns * source.groups()),
+        zeros(kPanelColumns * source.groups()) {}
   std::vector<float> floats;
   std::vector<std::int8_t> integers;
   std::vector<float> scales;
@@ -67,14 +68,16 @@ void pack_fp8_row(const WeightSource& source, std::int64_t row, RowScratch& scra
     panel[quad_byte(k, row % kPanelColumns)] = static_cast<std::byte>(bytes[k]);
 }
 
-void pack_grouped_row(const WeightSource& source, std::int64_t row, RowScratch& scratch, std::byte* panel,
-                      Weight& weight) {
-  std::fill(scratch.zeros.begin(), scratch.zeros.end(), symmetric_zero(source.format));
-  source.row_quantized(row, {scratch.integers.data(), scratch.scales.data(), scratch.zeros.data()});
+// A row whose panel was read to `scratch`.
+void pack_grouped_row(const WeightSource& source, std::int64_t row, const RowScratch& scratch,
+                      std::byte* panel, Weight& weight) {
   const std::int64_t lane = row % kPanelColumns;
+  const std::int8_t* integers = scratch.integers.data() + lane * source.in_features;
+  const float* scales = scratch.scales.data() + lane * source.groups();
+  const std::int8_t* zeros = scratch.zeros.data() + lane * source.groups();
   auto* bytes = reinterpret_cast<std::uint8_t*>(panel);
   for (std::int64_t k = 0; k < source.in_features; ++k) {
-    const int value = scratch.integers[k];
+    const int value = integers[k];
     if (source.format == WeightFormat::kInt8)
       bytes[quad_byte(k, lane)] = static_cast<std::uint8_t>(value + kInt8Bias);
     else
@@ -87,13 +90,11 @@ void pack_grouped_row(const WeightSource& source, std::int64_t row, RowScratch& 
     return source.group_size == 0 ? 0 : g * group / source.group_size;
   };
   for (std::int64_t g = 0; g < scale_groups; ++g)
-    weight.scales.as<float>()[(panel_index * scale_groups + g) * kPanelColumns + lane] =
-        scratch.scales[from(g)];
+    weight.scales.as<float>()[(panel_index * scale_groups + g) * kPanelColumns + lane] = scales[from(g)];
   if (!source.has_zeros) return;
   for (std::int64_t g = 0; g < groups; ++g)
     weight.offsets.as<std::uint8_t>()[(panel_index * groups + g) * kPanelColumns + lane] =
-        static_cast<std::uint8_t>(scratch.zeros[from(g)] +
-                                  (source.format == WeightFormat::kInt8 ? kInt8Bias : 0));
+        static_cast<std::uint8_t>(zeros[from(g)] + (source.format == WeightFormat::kInt8 ? kInt8Bias : 0));
 }
 
 void allocate(const WeightSource& source, Weight& weight) {
@@ -184,7 +185,11 @@ Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
     for (std::size_t panel = begin; panel < end; ++panel) {
       std::byte* out = weight.data.data() + panel * panel_bytes;
       const std::int64_t last = std::min<std::int64_t>((panel + 1) * kPanelColumns, source.out_features);
-      for (std::int64_t row = panel * kPanelColumns; row < last; ++row) {
+      const auto first = static_cast<std::int64_t>(panel * kPanelColumns);
+      if (grouped)
+        read_quantized_rows(source, first, last - first,
+                            {scratch.integers.data(), scratch.scales.data(), scratch.zeros.data()});
+      for (std::int64_t row = first; row < last; ++row) {
         if (grouped)
           pack_grouped_row(source, row, scratch, out, weight);
         else if (source.format == WeightFormat::kFp8)

@@ -36,8 +36,8 @@ struct Shared {
   bool last;
 };
 
-// The new token's q heads go to shared memory as bf16, its k and v to the cache and to shared memory: a head a
-// warp at a time, all of a warp's fetched before the first is worked on.
+// The new token's q heads go to shared memory as bf16, its k and v to the cache and to shared memory: a head
+// a warp at a time, all of a warp's fetched before the first is worked on.
 template <int D, KvFormat kFormat, int kWarps>
 __device__ __forceinline__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head,
                                         bool has_last, int warp, int lane,

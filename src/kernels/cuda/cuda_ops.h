@@ -30,6 +30,7 @@ class CudaOps final : public CudaBackend {
   tensor::Buffer place(tensor::Buffer host) override;
   bool on_device() const override { return true; }
   std::size_t memory_budget_bytes() const override;
+  std::size_t driver_bytes() const override { return kDriverBytes; }
   Weight pack(const WeightSource& source) override;
   std::size_t kv_layer_block_bytes(const KvShape& shape) const override;
   base::Status check_kv_shape(const KvShape& shape, std::int64_t num_heads) const override;
@@ -75,6 +76,9 @@ class CudaOps final : public CudaBackend {
   // library.
   enum class Path { kSmall, kWide, kLibrary };
   static constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;  // W made bf16, a part at a time
+  // `pagoda bench --memory` printed 363 to 384 MiB on an H200 (bench/results/h200.md), with the graphs of up
+  // to 256 rows.
+  static constexpr std::size_t kDriverBytes = std::size_t{448} << 20;
   Path path_of(tensor::View x, const Weight& weight) const;
   // By our kernels, with what the epilogue makes of it.
   void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);

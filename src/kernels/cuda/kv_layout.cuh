@@ -23,7 +23,8 @@ __host__ __device__ constexpr int kv_page_bytes(KvFormat format, int head_dim) {
              : kv_scales_offset(head_dim) + kPageTokens * static_cast<int>(sizeof(float));
 }
 
-// Elements from the start of a page; from dim d to d + 32 of the same token. Unsigned: a division is a shift then.
+// Elements from the start of a page; from dim d to d + 32 of the same token. Unsigned: a division is a shift
+// then.
 __host__ __device__ inline int key_offset(unsigned token, unsigned dim, unsigned head_dim) {
   const unsigned g = token % 8, tile = token / 8, e = dim % 16, c = e % 8 / 2;
   return static_cast<int>((((tile * (head_dim / 32) + dim / 32) * 32 + g * 4 + c) * 2 + dim % 32 / 16) * 4 +
@@ -45,7 +46,8 @@ struct KvView {
   int page_bits = 0;  // log2 of the pages of a block
 
   __device__ std::byte* page(const std::int32_t* block_table, int page_index, int kv_head, bool value) const {
-    const int in_block = ((kv_head * 2 + (value ? 1 : 0)) << page_bits) + (page_index & ((1 << page_bits) - 1));
+    const int in_block =
+        ((kv_head * 2 + (value ? 1 : 0)) << page_bits) + (page_index & ((1 << page_bits) - 1));
     return data + block_table[page_index >> page_bits] * block_bytes +
            static_cast<std::int64_t>(in_block) * page_bytes;
   }

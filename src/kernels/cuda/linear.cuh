@@ -84,7 +84,8 @@ struct Finish {
 
   // Every thread of a warp takes part in every turn: there are shuffles.
   template <typename Element>
-  static __device__ __forceinline__ void for_each(const LinearArgs& p, int first_tile, int warp, Element element) {
+  static __device__ __forceinline__ void for_each(const LinearArgs& p, int first_tile, int warp,
+                                                  Element element) {
 #pragma unroll
     for (int turn = 0; turn < kTurns; ++turn) {
       const int i = turn * kThreads + threadIdx.x, row = i % kRows, n = i / kRows,

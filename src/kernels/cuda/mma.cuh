@@ -80,8 +80,8 @@ __device__ __forceinline__ void let_next_start() {
 #endif
 }
 
-// Which warp of the block, so that the compiler sees that all lanes have the same: branches by it need no care for
-// lanes that come apart.
+// Which warp of the block, so that the compiler sees that all lanes have the same: branches by it need no
+// care for lanes that come apart.
 __device__ __forceinline__ int warp_index() {
   return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
 }

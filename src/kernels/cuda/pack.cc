@@ -149,17 +149,23 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
       group_zeros(zeros ? group_scales.size() : 0);
 
   const auto write_stacks = [&](std::int64_t begin, std::int64_t end, std::byte* out) {
-    const std::int64_t padded = chunks * chunk;
-    std::vector<std::int8_t> values(padded), zero(source.groups());
-    std::vector<float> scale(source.groups());
+    // Rows that lie one behind another in the source are read together: half a tile, the other half of a pair
+    // may be far away.
+    constexpr std::int64_t kRows = 8;
+    std::vector<std::int8_t> read(kRows * in), read_zeros(kRows * source.groups()), values(chunks * chunk);
+    std::vector<float> read_scales(kRows * source.groups());
     std::memset(out, int4 ? 0x88 : 128, (end - begin) * stack_bytes);
     for (std::int64_t i = begin * kStackRows; i < end * kStackRows; ++i) {
       const std::int64_t tile = i / 16, row = row_of_tile(source.pairs, source.out_features, tile, i % 16);
       if (tile * 16 >= source.out_features || row >= source.out_features) continue;
+      if (i % kRows == 0)
+        read_quantized_rows(source, row, std::min(kRows, source.out_features - row),
+                            {read.data(), read_scales.data(), read_zeros.data()});
       const int r = static_cast<int>(i % 16);
-      std::fill(zero.begin(), zero.end(), symmetric_zero(source.format));
-      source.row_quantized(row, {values.data(), scale.data(), zero.data()});
-      std::fill(values.begin() + in, values.end(), zero.back());  // padding stands for 0.0
+      const float* scale = read_scales.data() + i % kRows * source.groups();
+      const std::int8_t* zero = read_zeros.data() + i % kRows * source.groups();
+      std::copy_n(read.data() + i % kRows * in, in, values.data());
+      std::fill(values.begin() + in, values.end(), zero[source.groups() - 1]);  // padding stands for 0.0
       for (std::int64_t c = 0; c < chunks; ++c) {
         std::byte* to = out + piece_of(tile - begin * kStackTiles, chunks, c) * kTileChunkBytes;
         const std::int8_t* from = values.data() + c * chunk;
