@@ -2,7 +2,7 @@
 """random_checkpoint.py SHAPE TOKENIZER_DIR OUT [bf16|int4]: a checkpoint of random weights in the shape of HY-MT1.5 (1.8b or 7b).
 
 To time `pagoda quantize` and loading, and measure their memory, without real weights. int4: as `pagoda quantize --method gptq
---group-size 128 --lm-head int8` writes it. The tokenizer is copied from TOKENIZER_DIR. Needs numpy.
+--group-size 128 --lm-head int8` writes it, without g_idx. The tokenizer is copied from TOKENIZER_DIR. Needs numpy.
 """
 
 import json
@@ -62,6 +62,8 @@ def values_of(name: str, dtype: str, dims: tuple[int, ...], random: np.random.Ge
 
 
 def main() -> None:
+    if len(sys.argv) < 4 or sys.argv[1] not in SHAPES or sys.argv[4:] not in ([], ["bf16"], ["int4"]):
+        sys.exit(__doc__)
     name, tokenizer, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     int4 = sys.argv[4:] == ["int4"]
     out.mkdir(parents=True)

@@ -100,6 +100,7 @@ export const kEnglish = {
   tag_weights: 'Weights',
   tag_kv_cache: 'KV cache',
   tag_activations: 'Activations',
+  tag_graphs: 'Graphs and driver',
   tag_staging: 'Staging',
   uptime_days: '{days} d {hours} h',
   uptime_hours: '{hours} h {minutes} min',

@@ -100,6 +100,7 @@ export const kChinese = {
   tag_weights: '权重',
   tag_kv_cache: 'KV 缓存',
   tag_activations: '激活值',
+  tag_graphs: '计算图与驱动',
   tag_staging: '中转缓冲',
   uptime_days: '{days} 天 {hours} 小时',
   uptime_hours: '{hours} 小时 {minutes} 分',

@@ -26,6 +26,9 @@ std::size_t resident_bytes() {
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
+// Others may take and give back the same memory meanwhile.
+std::size_t less(std::size_t from, std::size_t bytes) { return from > bytes ? from - bytes : 0; }
+
 void print_bytes(std::string_view name, std::size_t bytes) {
   fmt::print("{:<24} {:>8.3f} GB {:>12}\n", name, static_cast<double>(bytes) / 1e9,
              execute::format_bytes(bytes));
@@ -81,7 +84,7 @@ base::Status report_host(const execute::MemoryPlan& plan, bool json) {
   add_plan(plan, report);
   const std::size_t resident = resident_bytes(), held = add_held(tensor::Place::kHost, report);
   report.add("resident", "resident_bytes", resident);
-  report.add("resident without KV", "resident_without_kv_bytes", resident - plan.kv_cache_bytes);
+  report.add("resident without KV", "resident_without_kv_bytes", less(resident, plan.kv_cache_bytes));
   const double difference = static_cast<double>(resident) / static_cast<double>(held) - 1;
   report.add_difference(difference);
   if (std::abs(difference) > kLargestDifference)
@@ -95,18 +98,21 @@ base::Status report_host(const execute::MemoryPlan& plan, bool json) {
 base::Status report_device(const execute::MemoryPlan& plan, kernels::CudaBackend& cuda, bool json) {
   cuda.synchronize();
   const kernels::CudaDevice& device = cuda.device();
-  const std::size_t taken = device.free_bytes - cuda.memory_budget_bytes();
+  const std::size_t taken = less(device.free_bytes, cuda.memory_budget_bytes());
   const std::size_t context = device.total_bytes - device.free_bytes;
   Report report(json);
   add_plan(plan, report);
   const std::size_t held = add_held(tensor::Place::kDevice, report);
   report.add("taken", "taken_bytes", taken);
-  report.add("graphs and library", "graphs_and_library_bytes", taken > held ? taken - held : 0);
+  report.add("graphs and library", "graphs_and_library_bytes", less(taken, held));
   report.add("context", "context_bytes", context);
-  report.add("all in, without KV", "all_in_without_kv_bytes", taken + context - plan.kv_cache_bytes);
-  if (static_cast<double>(taken) > (1 + kLargestDifference) * static_cast<double>(plan.total_bytes()))
-    return base::error(base::Code::kInternal, "{} of the GPU are taken, {} were planned",
-                       execute::format_bytes(taken), execute::format_bytes(plan.total_bytes()));
+  report.add("all in, without KV", "all_in_without_kv_bytes", less(taken + context, plan.kv_cache_bytes));
+  if (less(taken, held) > plan.driver_bytes)
+    return base::error(base::Code::kInternal, "graphs and library take {}, {} were planned",
+                       execute::format_bytes(taken - held), execute::format_bytes(plan.driver_bytes));
+  if (static_cast<double>(held) > (1 + kLargestDifference) * static_cast<double>(plan.total_bytes()))
+    return base::error(base::Code::kInternal, "{} of the GPU are held, {} were planned",
+                       execute::format_bytes(held), execute::format_bytes(plan.total_bytes()));
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "cli/bench_saturated.h"
+#include "execute/input_layout.h"
 
 namespace pagoda::cli {
 namespace {
@@ -187,7 +188,8 @@ void run_longest_prompt(execute::Runner& runner) {
 
 void run_every_batch(execute::Runner& runner) {
   constexpr std::int32_t kPrompt = 4, kSteps = 3;
-  for (std::int32_t batch = 1; batch <= runner.options().max_num_seqs; batch *= 2) {
+  for (const std::int32_t batch : execute::kGraphBatches) {
+    if (batch > runner.options().max_num_seqs) break;
     BenchBatch sequences(runner, batch, kPrompt + kSteps);
     for (std::int32_t s = 0; s < batch; ++s) sequences.advance(s, s + 1, kPrompt);
     sequences.move_on(kPrompt);

@@ -57,8 +57,7 @@ BenchRow run_bench(execute::Runner& runner, const BenchTest& test, std::int32_t 
 // One prompt of the longest length `runner` holds: uses every block of the cache if it was made for one
 // sequence.
 void run_longest_prompt(execute::Runner& runner);
-// Some generating steps of 1, 2, 4 ... sequences, as many as `runner` takes: on a GPU their graphs are
-// recorded.
+// Some generating steps of every batch that a GPU has a graph for, as many as `runner` takes.
 void run_every_batch(execute::Runner& runner);
 
 }  // namespace pagoda::cli

@@ -24,7 +24,7 @@ std::shared_ptr<EngineFlags> add_engine_flags(CLI::App& command, bool positional
   command.add_option("--gpu", flags->options.cuda.device, "Which GPU, counted from 0")->capture_default_str();
   command
       .add_option("--gpu-memory-utilization", runner.gpu_memory_utilization,
-                  "Share of the free GPU memory that weights, KV cache and activations may take")
+                  "Share of the free GPU memory that weights, KV cache, activations and graphs may take")
       ->check(CLI::Range(0.05, 1.0))
       ->capture_default_str();
   command.add_option("--threads", flags->options.cpu.threads, "CPU threads; 0: one a core")

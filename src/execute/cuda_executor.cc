@@ -22,6 +22,10 @@ namespace {
 using kernels::SampleRow;
 using kernels::SequenceSlice;
 
+constexpr std::int32_t kShortestGraphContext = 256;
+// About what `pagoda bench --memory` shows of a graph on an H200 (bench/results/h200.md).
+constexpr std::size_t kGraphBytes = std::size_t{3} << 20;
+
 std::int32_t num_slots(const ExecutorLimits& limits) { return 2 * limits.max_sequences; }
 
 std::size_t seen_bytes(const model::DenseShape& shape, const ExecutorLimits& limits) {
@@ -246,7 +250,7 @@ class CudaExecutor final : public Executor {
 
   // Contexts of a graph: its attention is cut for the longest it was recorded for.
   std::int32_t graph_context(std::int32_t context) const {
-    std::int32_t longest = 256;
+    std::int32_t longest = kShortestGraphContext;
     while (longest < context) longest *= 2;
     return std::min(longest, std::max(limits_.max_model_len, context));
   }
@@ -307,6 +311,16 @@ std::unique_ptr<Executor> make_cuda_executor(const ModelState& state, const Exec
 std::size_t cuda_executor_bytes(const model::DenseShape& shape, const ExecutorLimits& limits) {
   return InputLayout::max_bytes(limits) + seen_bytes(shape, limits) +
          (limits.max_model_len + 4096) * sizeof(std::int32_t);
+}
+
+std::size_t cuda_graphs_bytes(const ExecutorLimits& limits) {
+  const std::int32_t largest = std::min(limits.max_tokens, limits.max_sequences);
+  const auto batches =
+      std::ranges::count_if(kGraphBatches, [&](std::int32_t batch) { return batch <= largest; });
+  std::size_t contexts = 1;
+  for (std::int64_t longest = kShortestGraphContext; longest < limits.max_model_len; longest *= 2) ++contexts;
+  constexpr std::size_t kSamplers = 2;  // greedy alone, or not
+  return batches * contexts * kSamplers * kGraphBytes;
 }
 
 }  // namespace pagoda::execute

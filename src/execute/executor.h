@@ -75,5 +75,7 @@ std::unique_ptr<Executor> make_host_executor(const ModelState& state, const Exec
 std::unique_ptr<Executor> make_cuda_executor(const ModelState& state, const ExecutorLimits& limits);
 // Device memory that the latter takes beside the model's.
 std::size_t cuda_executor_bytes(const model::DenseShape& shape, const ExecutorLimits& limits);
+// What the driver takes for all graphs that steps within `limits` can be recorded as.
+std::size_t cuda_graphs_bytes(const ExecutorLimits& limits);
 
 }  // namespace pagoda::execute

@@ -48,7 +48,7 @@ std::string MemoryPlan::table() const {
                       format_bytes(kv_cache_bytes), kv_blocks, kv_block_size, kv_tokens());
   text += fmt::format("  activations  {:>12}\n", format_bytes(activations_bytes));
   if (driver_bytes > 0)
-    text += fmt::format("  graphs       {:>12}   at most, with the driver's and the library's kernels\n",
+    text += fmt::format("  graphs       {:>12}   of steps, with the driver's and the library's kernels\n",
                         format_bytes(driver_bytes));
   text += fmt::format("  total        {:>12}   of {} available\n", format_bytes(total_bytes()),
                       format_bytes(budget_bytes));

@@ -15,7 +15,7 @@ struct MemoryPlan {
   std::string weights_formats;  // model::DenseWeights::formats; empty before they are loaded
   std::size_t kv_cache_bytes = 0;
   std::size_t activations_bytes = 0;
-  std::size_t driver_bytes = 0;  // GPU: graphs, and what the driver and a library keep; not ours to allocate
+  std::size_t driver_bytes = 0;  // GPU: graphs, the driver's and a library's kernels; not ours to allocate
   std::int32_t kv_blocks = 0;
   std::int32_t kv_block_size = 0;  // tokens
   std::size_t kv_block_bytes = 0;  // all layers

@@ -72,14 +72,13 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
   if (cuda) {
     const auto most_blocks = static_cast<std::int32_t>(options.max_num_seqs * blocks_each);
     plan.activations_bytes += cuda_executor_bytes(shape, executor_limits(options, most_blocks));
+    plan.driver_bytes = ops.driver_bytes() + cuda_graphs_bytes(executor_limits(options, most_blocks));
   }
-  plan.driver_bytes = ops.driver_bytes();
+  const char* const what = cuda ? "weights, graphs and activations" : "weights and activations";
   const std::size_t fixed = plan.total_bytes();  // the KV cache has nothing yet
   if (fixed > plan.budget_bytes)
-    return base::error(base::Code::kResourceExhausted,
-                       "weights{} activations need {}, {} of memory are available",
-                       plan.driver_bytes > 0 ? ", graphs and" : " and", format_bytes(fixed),
-                       format_bytes(plan.budget_bytes));
+    return base::error(base::Code::kResourceExhausted, "{} need {}, {} of memory are available", what,
+                       format_bytes(fixed), format_bytes(plan.budget_bytes));
   const std::size_t rest = plan.budget_bytes - fixed;
   if (options.num_kv_blocks == 0) {
     const std::size_t wanted = options.max_num_seqs * blocks_each * plan.kv_block_bytes;
@@ -91,8 +90,8 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
   plan.kv_cache_bytes = plan.kv_blocks * plan.kv_block_bytes;
   if (plan.kv_cache_bytes > rest)
     return base::error(base::Code::kResourceExhausted,
-                       "--kv-cache-memory is {}, beside weights and activations {} of memory are available",
-                       format_bytes(plan.kv_cache_bytes), format_bytes(rest));
+                       "--kv-cache-memory is {}, beside {} {} of memory are available",
+                       format_bytes(plan.kv_cache_bytes), what, format_bytes(rest));
   if (plan.kv_blocks < 1)
     return base::invalid("--kv-cache-memory has no room for one block of {} tokens ({})", options.block_size,
                          format_bytes(plan.kv_block_bytes));

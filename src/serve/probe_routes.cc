@@ -53,14 +53,15 @@ json::object memory_tag(const char* tag, std::size_t bytes) { return {{"tag", ta
 HttpResponse stats(const Service& service, const Metrics::Connections& connections, double uptime_seconds) {
   const engine::Stats stats = service.engine.stats();
   const execute::MemoryPlan& memory = service.engine.memory();
+  json::array tags{memory_tag("weights", memory.weights_bytes), memory_tag("kv_cache", memory.kv_cache_bytes),
+                   memory_tag("activations", memory.activations_bytes)};
+  if (memory.driver_bytes > 0) tags.push_back(memory_tag("graphs", memory.driver_bytes));
   const std::int32_t free = stats.kv_blocks_total - stats.kv_blocks_used - stats.kv_blocks_cached;
   return json_response({{"model", service.model_name},
                         {"device", service.engine.device()},
                         {"version", service.version},
                         {"uptime_seconds", uptime_seconds},
-                        {"memory", json::array{memory_tag("weights", memory.weights_bytes),
-                                               memory_tag("kv_cache", memory.kv_cache_bytes),
-                                               memory_tag("activations", memory.activations_bytes)}},
+                        {"memory", std::move(tags)},
                         {"kv", json::object{{"bytes", memory.kv_cache_bytes},
                                             {"block_tokens", memory.kv_block_size},
                                             {"blocks_total", stats.kv_blocks_total},

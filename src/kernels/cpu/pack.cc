@@ -40,13 +40,13 @@ std::int64_t scale_groups_of(const WeightSource& source, std::int64_t groups) {
   return source.group_size == 0 ? 1 : groups;
 }
 
-// Of the rows of a panel; floats of one.
+// Of a row, or of integers those of a panel.
 struct RowScratch {
-  explicit RowScratch(const WeightSource& source)
+  RowScratch(const WeightSource& source, std::int64_t rows)
       : floats(source.row_f32 != nullptr ? source.in_features : 0),
-        integers(kPanelColumns * source.in_features),
-        scales(kPanelColumns * source.groups()),
-        zeros(kPanelColumns * source.groups()) {}
+        integers(rows * source.in_features),
+        scales(rows * source.groups()),
+        zeros(rows * source.groups()) {}
   std::vector<float> floats;
   std::vector<std::int8_t> integers;
   std::vector<float> scales;
@@ -181,7 +181,7 @@ Weight pack_panels(const WeightSource& source, base::ThreadPool& threads) {
   allocate(source, weight);
   const std::size_t panel_bytes = packed_panel_bytes(weight);
   threads.run(packed_panels(source.out_features), 1, [&](std::size_t begin, std::size_t end, int) {
-    RowScratch scratch(source);
+    RowScratch scratch(source, grouped ? kPanelColumns : 1);
     for (std::size_t panel = begin; panel < end; ++panel) {
       std::byte* out = weight.data.data() + panel * panel_bytes;
       const std::int64_t last = std::min<std::int64_t>((panel + 1) * kPanelColumns, source.out_features);

@@ -76,9 +76,8 @@ class CudaOps final : public CudaBackend {
   // library.
   enum class Path { kSmall, kWide, kLibrary };
   static constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;  // W made bf16, a part at a time
-  // `pagoda bench --memory` printed 363 to 384 MiB on an H200 (bench/results/h200.md), with the graphs of up
-  // to 256 rows.
-  static constexpr std::size_t kDriverBytes = std::size_t{448} << 20;
+  // `pagoda bench --memory` printed 363 MiB on an H200, with the graphs of one row (bench/results/h200.md).
+  static constexpr std::size_t kDriverBytes = std::size_t{384} << 20;
   Path path_of(tensor::View x, const Weight& weight) const;
   // By our kernels, with what the epilogue makes of it.
   void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);

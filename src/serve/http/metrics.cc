@@ -80,7 +80,8 @@ void add_engine(const engine::Engine& engine, const prometheus::Labels& labels,
   gauge("pagoda:memory_bytes", "Planned memory by tag",
         {{{{"tag", "weights"}}, static_cast<double>(memory.weights_bytes)},
          {{{"tag", "kv_cache"}}, static_cast<double>(memory.kv_cache_bytes)},
-         {{{"tag", "activations"}}, static_cast<double>(memory.activations_bytes)}});
+         {{{"tag", "activations"}}, static_cast<double>(memory.activations_bytes)},
+         {{{"tag", "graphs"}}, static_cast<double>(memory.driver_bytes)}});
   counter("pagoda:prompt_tokens_total", "Tokens of accepted prompts", {{{}, count(stats.prompt_tokens)}});
   counter("pagoda:generation_tokens_total", "Tokens generated", {{{}, count(stats.generated_tokens)}});
   counter("pagoda:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache",
