@@ -71,8 +71,9 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
   const std::int64_t blocks_each = (options.max_model_len + options.block_size - 1) / options.block_size;
   if (cuda) {
     const auto most_blocks = static_cast<std::int32_t>(options.max_num_seqs * blocks_each);
-    plan.activations_bytes += cuda_executor_bytes(shape, executor_limits(options, most_blocks));
-    plan.driver_bytes = ops.driver_bytes() + cuda_graphs_bytes(executor_limits(options, most_blocks));
+    const ExecutorLimits largest = executor_limits(options, most_blocks);
+    plan.activations_bytes += cuda_executor_bytes(shape, largest);
+    plan.driver_bytes = ops.driver_bytes() + cuda_graphs_bytes(largest);
   }
   const char* const what = cuda ? "weights, graphs and activations" : "weights and activations";
   const std::size_t fixed = plan.total_bytes();  // the KV cache has nothing yet

@@ -97,8 +97,6 @@ void set_integers(const std::shared_ptr<const Parts>& parts, kernels::WeightSour
       out = {out.values + taken * in, out.scales + taken * groups, out.zeros + taken * groups};
     }
   };
-  source->row_quantized = [rows = source->rows_quantized](
-                              std::int64_t row, const kernels::QuantizedRow& out) { rows(row, 1, out); };
 }
 
 }  // namespace
