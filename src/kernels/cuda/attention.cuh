@@ -78,11 +78,11 @@ __device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2 *
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
     const float base = largest == -INFINITY ? 0.0f : largest;  // a row that sees nothing yet
-    const float decay = exp2f(state.largest[r] - base);
+    const float decay = power_of_2(state.largest[r] - base);
     state.largest[r] = largest;
     float p[2][2], total = 0;
     for (int t = 0; t < 2; ++t)
-      for (int e = 0; e < 2; ++e) total += p[t][e] = exp2f(score[t][2 * r + e] - base);
+      for (int e = 0; e < 2; ++e) total += p[t][e] = power_of_2(score[t][2 * r + e] - base);
     total += __shfl_xor_sync(0xffffffffu, total, 1);
     total += __shfl_xor_sync(0xffffffffu, total, 2);
     state.total[r] = state.total[r] * decay + total;

@@ -81,7 +81,7 @@ __device__ __forceinline__ void weigh_warps(int group, int working, int warp, in
   for (int head = warp; head < group; head += kWarps) {
     const bool works = lane < working;
     const float largest = works ? shared.largest[lane][head] : -INFINITY, over_all = warp_max(largest);
-    const float weight = works ? exp2f(largest - over_all) : 0.0f;
+    const float weight = works ? power_of_2(largest - over_all) : 0.0f;
     const float total = warp_sum(works ? weight * shared.total[lane][head] : 0.0f);
     if (works) shared.weight[lane][head] = weight / total;
     if (lane > 0) continue;
@@ -97,7 +97,7 @@ __device__ float combine(int parts, Part part) {
   for (int i = 0; i < parts; ++i) largest = fmaxf(largest, part(i, 0));
   float total = 0, value = 0;
   for (int i = 0; i < parts; ++i) {
-    const float weight = exp2f(part(i, 0) - largest);
+    const float weight = power_of_2(part(i, 0) - largest);
     total += weight * part(i, 1);
     value += weight * part(i, 2);
   }

@@ -28,8 +28,9 @@ std::string why_no_gpu(cudaError_t error) {
 }  // namespace
 
 base::Result<CudaDevice> find_cuda_device(int index) {
-  // A kernel that is loaded at its first launch may be loaded in the middle of a capture.
-  ::setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/0);
+  // Of the library's kernels a model runs few: all of them would be loaded for a second, and lie in the GPU's
+  // memory (380 MB). Before CUDA 12.2 that was the default.
+  ::setenv("CUDA_MODULE_LOADING", "LAZY", /*overwrite=*/0);
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess)
@@ -238,7 +239,7 @@ void CudaOps::rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std:
   set_rope(args, view);
   view.slices = sequences.slices.data();
   launch_rope_and_write(launch_, view, 0, static_cast<int>(sequences.slices.size()),
-                        std::max(1, sequences.max_queries));
+                        std::max(1, sequences.max_queries), /*queries=*/true);
 }
 
 void CudaOps::attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
@@ -257,7 +258,7 @@ void CudaOps::rope_attention(const RopeArgs& rope, const AttentionArgs& args, co
   const int decodes = sequences.num_decodes, others = static_cast<int>(sequences.slices.size()) - decodes;
   if (decodes > 0) launch_decode_attention(launch_, view, decodes, sequences.max_context);
   if (others == 0) return;
-  launch_rope_and_write(launch_, view, decodes, others, sequences.max_queries);
+  launch_rope_and_write(launch_, view, decodes, others, sequences.max_queries, /*queries=*/false);
   launch_prefill_attention(launch_, view, decodes, others, sequences.max_queries);
 }
 
@@ -287,7 +288,8 @@ double CudaOps::seconds_between(int first_point, int second_point) {
 std::unique_ptr<CudaBackend::Graph> CudaOps::capture(const std::function<void()>& work) {
   cudaGraph_t graph = nullptr;
   CUDA_CHECK(cudaStreamSynchronize(launch_.stream));
-  CUDA_CHECK(cudaStreamBeginCapture(launch_.stream, cudaStreamCaptureModeThreadLocal));
+  // Relaxed: a kernel may be loaded by its first launch, and products are measured, in the middle of it.
+  CUDA_CHECK(cudaStreamBeginCapture(launch_.stream, cudaStreamCaptureModeRelaxed));
   // What is recorded is worth measuring: it runs again and again, for the same few shapes.
   if (gemm_ != nullptr) gemm_->measure(dequantized_.data(), dequantized_.size());
   work();

@@ -162,8 +162,6 @@ void LibraryGemm::choose(Plan& plan, const Product& product, const Operands& ope
   plan.measured = true;
   constexpr int kRounds = 4;
   constexpr double kWorthwhile = 0.99;  // of the time of the library's own choice: runs differ by as much
-  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-  CUDA_CHECK(cudaThreadExchangeStreamCaptureMode(&mode));
   cudaStream_t stream = nullptr;
   CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   Operands trial = operands;
@@ -180,7 +178,6 @@ void LibraryGemm::choose(Plan& plan, const Product& product, const Operands& ope
     plan.chosen = i;
   }
   CUDA_CHECK(cudaStreamDestroy(stream));
-  CUDA_CHECK(cudaThreadExchangeStreamCaptureMode(&mode));
 }
 
 void LibraryGemm::multiply(const Product& product, const Operands& operands, void* workspace, void* stream) {

@@ -21,6 +21,12 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const std::uint32_t (&a)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// A fragment that was kept as 16 bytes.
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const uint4& a, std::uint32_t b0, std::uint32_t b1) {
+  const std::uint32_t words[4] = {a.x, a.y, a.z, a.w};
+  mma_bf16(d, words, b0, b1);
+}
+
 // The same where rows 8 to 15 of A are zero and nobody wants them of C.
 __device__ __forceinline__ void mma_bf16_upper(float& d0, float& d1, std::uint32_t a0, std::uint32_t a2,
                                                std::uint32_t b0, std::uint32_t b1) {
@@ -99,8 +105,21 @@ struct Sum {
 struct Maximum {
   __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
+// The same over the four lanes that hold a row of C.
+template <typename Combine>
+__device__ __forceinline__ float over_quad(float value, Combine combine) {
+  value = combine(value, __shfl_xor_sync(0xffffffffu, value, 1));
+  return combine(value, __shfl_xor_sync(0xffffffffu, value, 2));
+}
 __device__ __forceinline__ float warp_max(float value) { return over_warp(value, Maximum()); }
 __device__ __forceinline__ float warp_sum(float value) { return over_warp(value, Sum()); }
+
+// 2^x, 0 where that is no normal number: exp2f() spends three instructions more on those.
+__device__ __forceinline__ float power_of_2(float x) {
+  float value;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(x));
+  return value;
+}
 
 __device__ __forceinline__ float silu_times(float gate, float up) {
   return gate / (1.0f + __expf(-gate)) * up;
