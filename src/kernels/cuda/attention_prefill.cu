@@ -44,11 +44,11 @@ constexpr int kRowTiles = 2, kTilePages = 2, kTileTokens = kTilePages * kPageTok
 
 // Dynamic shared memory: the queries of each warp as A fragments, then tiles of pages, K and V of each.
 template <int D>
-constexpr int kQueryWords = kRowTiles * (D / 16) * 32;  // a warp's, of 16 bytes
+constexpr int kQueryWords = kRowTiles*(D / 16) * 32;  // a warp's, of 16 bytes
 template <int D, KvFormat kFormat>
 constexpr int kTileBytes = kTilePages * 2 * kv_page_bytes(kFormat, D);
 template <int D, KvFormat kFormat>
-constexpr std::size_t kPrefillBytes = kWarps * kQueryWords<D> * 16 + kStages * kTileBytes<D, kFormat>;
+constexpr std::size_t kPrefillBytes = kWarps* kQueryWords<D> * 16 + kStages* kTileBytes<D, kFormat>;
 
 // One query of one head, rotated, normed and scaled, as the lanes of a quad hold a row of an A fragment:
 // words[s] are dims 16 s + 2c, 2c + 1 and those 8 further.
@@ -110,13 +110,11 @@ __device__ __forceinline__ void multiply_keys(const uint4* query, const std::byt
     for (int page = 0; page < kTilePages; ++page) {
       const std::byte* keys = tile + page * 2 * kv_page_bytes(kFormat, D);
       uint4 k[2];
-      for (int t = 0; t < 2; ++t)
-        k[t] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
+      for (int t = 0; t < 2; ++t) k[t] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
       for (int h = 0; h < 2; ++h)  // products that need one another are as far apart as can be
         for (int t = 0; t < 2; ++t)
           for (int m = 0; m < kRowTiles; ++m)
-            mma_bf16(score[m][2 * page + t], q[m][h], h == 0 ? k[t].x : k[t].z,
-                     h == 0 ? k[t].y : k[t].w);
+            mma_bf16(score[m][2 * page + t], q[m][h], h == 0 ? k[t].x : k[t].z, h == 0 ? k[t].y : k[t].w);
     }
   }
 }
@@ -158,7 +156,8 @@ __device__ __forceinline__ void weigh(float (&score)[kRowTiles][2 * kTilePages][
       float total = 0;
 #pragma unroll
       for (int t = 0; t < 2 * kTilePages; ++t)
-        for (int e = 0; e < 2; ++e) total += score[m][t][2 * r + e] = power_of_2(score[m][t][2 * r + e] - base);
+        for (int e = 0; e < 2; ++e)
+          total += score[m][t][2 * r + e] = power_of_2(score[m][t][2 * r + e] - base);
       rows.total[m][r] = rows.total[m][r] * decay[r] + total;
     }
     if (__any_sync(0xffffffffu, decay[0] != 1 || decay[1] != 1)) {
@@ -234,7 +233,8 @@ __global__ __launch_bounds__(kWarps * 32, 2) void prefill_attention(const __grid
         for (int value = 0; value < 2; ++value) {
           const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value) + threadIdx.x * 16;
           for (int turn = 0; turn < kTurns; ++turn) stream_16_async(to + turn * kTurn, from + turn * kTurn);
-          if (static_cast<int>(threadIdx.x) * 16 < kRest) stream_16_async(to + kTurns * kTurn, from + kTurns * kTurn);
+          if (static_cast<int>(threadIdx.x) * 16 < kRest)
+            stream_16_async(to + kTurns * kTurn, from + kTurns * kTurn);
           to += kPageBytes;
         }
     }

@@ -22,6 +22,10 @@ constexpr std::int64_t kFewOutputs = 8192;
 bool fp8_wide_wins(const Weight& weight, std::int64_t rows) {
   return weight.out_features <= kFewOutputs || rows <= (weight.in_features >= 4096 ? 64 : 32);
 }
+// With what it saves in norms and SwiGLU of their own, and where the library is not much faster by itself.
+bool bf16_wide_wins(const Weight& weight, std::int64_t rows) {
+  return rows <= 32 && weight.in_features >= 4096 && weight.in_features <= weight.out_features;
+}
 
 void launch_linear(const Launcher& launch, const Weight& weight, const LinearArgs& args) {
   switch (weight.format) {
@@ -72,6 +76,7 @@ CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
   if (gemm_ == nullptr || (x.data == deferred_ && !library_fp8)) return own;
   if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows))
     return Path::kWide;
+  if (weight.format == WeightFormat::kBF16 && wide_ && bf16_wide_wins(weight, x.rows)) return Path::kWide;
   return !library_takes_it && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
 }
 
@@ -142,6 +147,11 @@ Fp8Rows CudaOps::quantized_ahead(tensor::View out) {
   if (!has_fp8_weights_ || out.rows <= kSmallRows) return {};
   quantized_ = out.data;
   return {ordered_x_.data(), x_scales_.as<float>()};
+}
+
+bool CudaOps::reads_only_fp8(tensor::View x) const {
+  const auto found = only_e4m3_.find(x.cols);
+  return fp8_gemm_ && x.rows > kSmallRows && found != only_e4m3_.end() && found->second;
 }
 
 void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {

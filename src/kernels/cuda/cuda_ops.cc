@@ -113,7 +113,10 @@ std::string CudaOps::description() const {
 
 Weight CudaOps::pack(const WeightSource& source) {
   Weight weight = packer_->pack(source, arena_);
-  has_fp8_weights_ = has_fp8_weights_ || ((fp8_gemm_ || wide_) && weight.format == WeightFormat::kFp8);
+  const bool e4m3 = (fp8_gemm_ || wide_) && weight.format == WeightFormat::kFp8;
+  has_fp8_weights_ = has_fp8_weights_ || e4m3;
+  const auto [found, fresh] = only_e4m3_.emplace(weight.in_features, e4m3);
+  if (!fresh) found->second = found->second && e4m3;
   return weight;
 }
 
@@ -190,8 +193,10 @@ void CudaOps::rms_norm(tensor::View x, const float* weight, float eps, tensor::V
 }
 
 void CudaOps::swiglu(tensor::View gate_up, tensor::View out) {
+  const Fp8Rows ahead = quantized_ahead(out);
+  const bool fp8_alone = ahead.data != nullptr && reads_only_fp8(out);
   launch_swiglu(launch_, gate_up.as<__nv_bfloat16>(), gate_up.stride, static_cast<int>(out.rows),
-                static_cast<int>(out.cols), out.as<__nv_bfloat16>(), out.stride, quantized_ahead(out));
+                static_cast<int>(out.cols), fp8_alone ? nullptr : out.as<__nv_bfloat16>(), out.stride, ahead);
 }
 
 void CudaOps::gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) {

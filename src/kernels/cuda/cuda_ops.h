@@ -1,6 +1,7 @@
 #pragma once
 // The CUDA backend: state shared by its operators. One instance a model, one thread.
 
+#include <map>
 #include <memory>
 
 #include "kernels/cuda/attention_args.cuh"
@@ -76,8 +77,9 @@ class CudaOps final : public CudaBackend {
   // library.
   enum class Path { kSmall, kWide, kLibrary };
   static constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;  // W made bf16, a part at a time
-  // `pagoda bench --memory` printed 363 MiB on an H200, with the graphs of one row (bench/results/h200.md).
-  static constexpr std::size_t kDriverBytes = std::size_t{384} << 20;
+  // `pagoda bench --memory` printed up to 203 MiB on an H200, of BF16 weights (bench/results/h200.md): the
+  // library's kernels that are tried stay loaded, and prompts of other lengths may load more of them.
+  static constexpr std::size_t kDriverBytes = std::size_t{256} << 20;
   Path path_of(tensor::View x, const Weight& weight) const;
   // By our kernels, with what the epilogue makes of it.
   void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);
@@ -88,6 +90,8 @@ class CudaOps final : public CudaBackend {
   Fp8Rows rows_in_fp8(tensor::View x, bool are_quantized);
   // Where to leave `out` in e4m3 too, for the linear operator that comes next, if that is likely to want it.
   Fp8Rows quantized_ahead(tensor::View out);
+  // Whether all linear operators that can read such an x read what quantized_ahead() left.
+  bool reads_only_fp8(tensor::View x) const;
   // x with its columns in the order of the weight's.
   tensor::View ordered(tensor::View x, const Weight& weight);
   AttentionView attention_view(const AttentionArgs& args, const KvCache& cache, std::int64_t layer) const;
@@ -99,9 +103,10 @@ class CudaOps final : public CudaBackend {
   std::unique_ptr<Packer> packer_;
   std::string no_gemm_;  // why there is no library
   std::unique_ptr<LibraryGemm> gemm_;
-  bool wide_ = false;             // whether linear_wide.cuh's kernels run here
-  bool fp8_gemm_ = false;         // whether the library multiplies e4m3, with a scale a row
-  bool has_fp8_weights_ = false;  // that are multiplied with e4m3
+  bool wide_ = false;                       // whether linear_wide.cuh's kernels run here
+  bool fp8_gemm_ = false;                   // whether the library multiplies e4m3, with a scale a row
+  bool has_fp8_weights_ = false;            // that are multiplied with e4m3
+  std::map<std::int64_t, bool> only_e4m3_;  // by the columns of x: whether all weights are such
   cudaEvent_t events_[kEvents] = {};
   cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.

@@ -62,8 +62,7 @@ __global__ void dequantize(const WeightView w, int first_row, __nv_bfloat16* out
         __float2bfloat16(weight_at<kFormat>(w, row, k));
 }
 
-// Rows that one block works on, 8 neighbouring values a thread at a time. What a thread has written it reads
-// again without waiting for others.
+// Rows that one block works on, 8 neighbouring values a thread at a time.
 constexpr int kRowThreads = 512;
 
 struct Eight {
@@ -74,8 +73,8 @@ __device__ __forceinline__ Eight load_eight(const float* from) {
                high = *reinterpret_cast<const float4*>(from + 4);
   return {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 }
-__device__ __forceinline__ Eight load_eight(const __nv_bfloat16* from) {
-  const uint4 words = load_16(from);
+// Eight bf16 values.
+__device__ __forceinline__ Eight unpack_eight(const uint4& words) {
   Eight values;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -86,9 +85,13 @@ __device__ __forceinline__ Eight load_eight(const __nv_bfloat16* from) {
   }
   return values;
 }
-__device__ __forceinline__ void store_eight(__nv_bfloat16* to, const Eight& v) {
-  *reinterpret_cast<uint4*>(to) = make_uint4(pack_bf16(v.of[0], v.of[1]), pack_bf16(v.of[2], v.of[3]),
-                                             pack_bf16(v.of[4], v.of[5]), pack_bf16(v.of[6], v.of[7]));
+__device__ __forceinline__ Eight load_eight(const __nv_bfloat16* from) { return unpack_eight(load_16(from)); }
+__device__ __forceinline__ uint4 pack_eight(const Eight& v) {
+  return make_uint4(pack_bf16(v.of[0], v.of[1]), pack_bf16(v.of[2], v.of[3]), pack_bf16(v.of[4], v.of[5]),
+                    pack_bf16(v.of[6], v.of[7]));
+}
+__device__ __forceinline__ void store_eight(__nv_bfloat16* to, const uint4& packed) {
+  *reinterpret_cast<uint4*>(to) = packed;
 }
 __device__ __forceinline__ float largest_of(const Eight& v, float largest) {
   for (const float value : v.of) largest = fmaxf(largest, fabsf(value));
@@ -108,34 +111,48 @@ __device__ __forceinline__ float over_block(float value, Combine combine) {
   return value;
 }
 
-// A row in e4m3, with its scale; `largest`: of the values that this thread has seen.
-__device__ __forceinline__ void quantize_row(const __nv_bfloat16* row, int columns, float largest,
-                                             const Fp8Rows& out) {
+// The block's row in e4m3, with its scale. value_at(i): values 8 i ... as bf16; a thread's first kKept are
+// kept, for the rest of longer rows it is called twice.
+template <int kKept, typename ValueAt>
+__device__ __forceinline__ void quantize_row(int columns, ValueAt value_at, const Fp8Rows& out) {
   constexpr float kLargestE4m3 = 448;
+  const int count = columns / 8;
+  uint4 kept[kKept];
+  float largest = 0;
+#pragma unroll
+  for (int t = 0; t < kKept; ++t)
+    if (const int i = threadIdx.x + t * kRowThreads; i < count) {
+      kept[t] = value_at(i);
+      largest = largest_of(unpack_eight(kept[t]), largest);
+    }
+  const int rest = threadIdx.x + kKept * kRowThreads;
+  for (int i = rest; i < count; i += kRowThreads) largest = largest_of(unpack_eight(value_at(i)), largest);
   largest = over_block(largest, Maximum());
   const float scale = largest > 0 ? largest / kLargestE4m3 : 1.0f, inverse = 1.0f / scale;
   if (threadIdx.x == 0) out.scales[blockIdx.x] = scale;
   auto* to = reinterpret_cast<uint2*>(out.data + static_cast<std::int64_t>(blockIdx.x) * columns);
-  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
-    const Eight v = load_eight(row + 8 * i);
+  const auto store = [&](int i, const uint4& packed) {
+    const Eight v = unpack_eight(packed);
     std::uint32_t pairs[4];
     for (int j = 0; j < 4; ++j)
       pairs[j] = __nv_cvt_float2_to_fp8x2({v.of[2 * j] * inverse, v.of[2 * j + 1] * inverse}, __NV_SATFINITE,
                                           __NV_E4M3);
     to[i] = make_uint2(pairs[0] | pairs[1] << 16, pairs[2] | pairs[3] << 16);
-  }
+  };
+#pragma unroll
+  for (int t = 0; t < kKept; ++t)
+    if (const int i = threadIdx.x + t * kRowThreads; i < count) store(i, kept[t]);
+  for (int i = rest; i < count; i += kRowThreads) store(i, value_at(i));
 }
 
-__global__ __launch_bounds__(kRowThreads) void quantize_rows(const __nv_bfloat16* x, std::int64_t x_stride,
-                                                             int columns, const DeferredNorm norm,
-                                                             const Fp8Rows out) {
+__global__ __launch_bounds__(kRowThreads, 3) void quantize_rows(const __nv_bfloat16* x, std::int64_t x_stride,
+                                                                int columns, const DeferredNorm norm,
+                                                                const Fp8Rows out) {
   wait_for_previous();
   let_next_start();
   const __nv_bfloat16* row = x + blockIdx.x * x_stride;
-  float largest = 0;
-  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads)
-    largest = largest_of(load_eight(row + 8 * i), largest);
-  quantize_row(row, columns, largest, out);
+  quantize_row<1>(
+      columns, [&](int i) { return load_16(row + 8 * i); }, out);
   if (norm.partials == nullptr) return;
   float squares = 0;
   for (int i = threadIdx.x; i < columns / 16; i += kRowThreads)
@@ -144,28 +161,40 @@ __global__ __launch_bounds__(kRowThreads) void quantize_rows(const __nv_bfloat16
   if (threadIdx.x == 0) out.scales[blockIdx.x] *= rsqrtf(total / static_cast<float>(columns) + norm.eps);
 }
 
-__global__ __launch_bounds__(kRowThreads) void rms_norm(const float* x, std::int64_t x_stride,
-                                                        const float* weight, float eps, int columns,
-                                                        __nv_bfloat16* out, std::int64_t out_stride,
-                                                        const Fp8Rows fp8) {
+template <bool kFp8>
+__global__ __launch_bounds__(kRowThreads, kFp8 ? 2 : 3) void rms_norm(const float* x, std::int64_t x_stride,
+                                                                      const float* weight, float eps,
+                                                                      int columns, __nv_bfloat16* out,
+                                                                      std::int64_t out_stride,
+                                                                      const Fp8Rows fp8) {
+  // A thread's first values, which most models' rows do not exceed, are kept, and their weights come from
+  // memory while the kernel before ends.
+  const int first = threadIdx.x, count = columns / 8;
+  Eight x_first = {}, w_first = {};
+  if (first < count) w_first = load_eight(weight + 8 * first);
   wait_for_previous();
   let_next_start();
   const float* row = x + blockIdx.x * x_stride;
   __nv_bfloat16* to = out + blockIdx.x * out_stride;
+  if (first < count) x_first = load_eight(row + 8 * first);
   float squares = 0;
-  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads)
+  for (const float value : x_first.of) squares += value * value;
+  for (int i = first + kRowThreads; i < count; i += kRowThreads)
     for (const float value : load_eight(row + 8 * i).of) squares += value * value;
   const float total = over_block(squares, Sum());
   const float inverse = rsqrtf(total / static_cast<float>(columns) + eps);
-  float largest = 0;
-  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
-    Eight v = load_eight(row + 8 * i);
-    const Eight w = load_eight(weight + 8 * i);
+  const auto norm_eight = [&](int i) {
+    Eight v = i == first ? x_first : load_eight(row + 8 * i);
+    const Eight w = i == first ? w_first : load_eight(weight + 8 * i);
     for (int j = 0; j < 8; ++j) v.of[j] *= inverse * w.of[j];
-    largest = largest_of(v, largest);
-    store_eight(to + 8 * i, v);
-  }
-  if (fp8.data != nullptr) quantize_row(to, columns, largest, fp8);
+    const uint4 packed = pack_eight(v);
+    store_eight(to + 8 * i, packed);
+    return packed;
+  };
+  if constexpr (kFp8)
+    quantize_row<1>(columns, norm_eight, fp8);
+  else
+    for (int i = first; i < count; i += kRowThreads) norm_eight(i);
 }
 
 __device__ __forceinline__ Eight swiglu_of(const __nv_bfloat16* gate, int columns, int i) {
@@ -183,25 +212,25 @@ __global__ __launch_bounds__(kThreads) void swiglu(const __nv_bfloat16* gate_up,
   const int i = (blockIdx.x * kThreads + threadIdx.x) * 8;
   if (i < columns)
     store_eight(out + blockIdx.y * out_stride + i,
-                swiglu_of(gate_up + blockIdx.y * gate_up_stride, columns, i));
+                pack_eight(swiglu_of(gate_up + blockIdx.y * gate_up_stride, columns, i)));
 }
 
-__global__ __launch_bounds__(kRowThreads) void swiglu_fp8(const __nv_bfloat16* gate_up,
-                                                          std::int64_t gate_up_stride, int columns,
-                                                          __nv_bfloat16* out, std::int64_t out_stride,
-                                                          const Fp8Rows fp8) {
+// out may be null.
+__global__ __launch_bounds__(kRowThreads, 2) void swiglu_fp8(const __nv_bfloat16* gate_up,
+                                                             std::int64_t gate_up_stride, int columns,
+                                                             __nv_bfloat16* out, std::int64_t out_stride,
+                                                             const Fp8Rows fp8) {
   wait_for_previous();
   let_next_start();
   const __nv_bfloat16* gate = gate_up + blockIdx.x * gate_up_stride;
-  __nv_bfloat16* to = out + blockIdx.x * out_stride;
-  float largest = 0;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < columns / 8; i += kRowThreads) {
-    const Eight v = swiglu_of(gate, columns, 8 * i);
-    largest = largest_of(v, largest);
-    store_eight(to + 8 * i, v);
-  }
-  quantize_row(to, columns, largest, fp8);
+  quantize_row<4>(
+      columns,
+      [&](int i) {
+        const uint4 packed = pack_eight(swiglu_of(gate, columns, 8 * i));
+        if (out != nullptr) store_eight(out + blockIdx.x * out_stride + 8 * i, packed);
+        return packed;
+      },
+      fp8);
 }
 
 __global__ void gather(const float* x, std::int64_t x_stride, const std::int32_t* rows, int columns,
@@ -234,7 +263,8 @@ void launch_embed(const Launcher& launch, WeightFormat format, const WeightView&
 void launch_rms_norm(const Launcher& launch, const float* x, std::int64_t x_stride, const float* weight,
                      float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride,
                      const Fp8Rows& fp8) {
-  launch(rms_norm, dim3(rows), dim3(kRowThreads), 0, x, x_stride, weight, eps, columns, out, out_stride, fp8);
+  launch(fp8.data == nullptr ? rms_norm<false> : rms_norm<true>, dim3(rows), dim3(kRowThreads), 0, x,
+         x_stride, weight, eps, columns, out, out_stride, fp8);
 }
 
 void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,

@@ -26,7 +26,8 @@ void launch_embed(const Launcher& launch, WeightFormat format, const WeightView&
 void launch_rms_norm(const Launcher& launch, const float* x, std::int64_t x_stride, const float* weight,
                      float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride,
                      const Fp8Rows& fp8);
-// gate_up [rows, 2 * columns] bf16: gate, then up. Columns are a multiple of 8; fp8 as above.
+// gate_up [rows, 2 * columns] bf16: gate, then up. Columns are a multiple of 8; fp8 as above. With fp8 `out`
+// may be null.
 void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,
                    int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride, const Fp8Rows& fp8);
 void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride, const std::int32_t* rows,
