@@ -42,7 +42,7 @@ base::Status check_options(const RunnerOptions& options) {
 }
 
 // Decides the zeros of `options` and every byte. Nothing is allocated yet.
-base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t weights_bytes,
+base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, const model::WeightFormats& formats,
                                      std::int64_t max_positions, const kernels::Ops& ops,
                                      RunnerOptions& options) {
   const bool cuda = ops.on_device();
@@ -61,7 +61,7 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
   plan.budget_bytes = cuda ? static_cast<std::size_t>(static_cast<double>(ops.memory_budget_bytes()) *
                                                       options.gpu_memory_utilization)
                            : available_memory_bytes();
-  plan.weights_bytes = weights_bytes;
+  plan.weights_bytes = model::estimate_weight_bytes(shape, formats);
   plan.activations_bytes =
       model::DenseWorkspace::bytes(shape, ops, options.max_num_batched_tokens, options.max_num_seqs) +
       model::RopeTable::bytes(shape.head_dim, options.max_model_len) +
@@ -73,7 +73,7 @@ base::Result<MemoryPlan> plan_memory(const model::DenseShape& shape, std::size_t
     const auto most_blocks = static_cast<std::int32_t>(options.max_num_seqs * blocks_each);
     const ExecutorLimits largest = executor_limits(options, most_blocks);
     plan.activations_bytes += cuda_executor_bytes(shape, largest);
-    plan.driver_bytes = ops.driver_bytes() + cuda_graphs_bytes(largest);
+    plan.driver_bytes = ops.driver_bytes(formats.linear) + cuda_graphs_bytes(largest);
   }
   const char* const what = cuda ? "weights, graphs and activations" : "weights and activations";
   const std::size_t fixed = plan.total_bytes();  // the KV cache has nothing yet
@@ -109,11 +109,8 @@ base::Result<std::unique_ptr<Runner>> Runner::load(const checkpoint::Checkpoint&
   const checkpoint::Config& config = checkpoint.config();
   const model::DenseShape shape = model::shape_of(config);
   RunnerOptions options = wanted;
-  ASSIGN_OR_RETURN(
-      MemoryPlan plan,
-      plan_memory(shape,
-                  model::estimate_weight_bytes(shape, model::weight_formats(config, options.float_format)),
-                  config.max_position_embeddings, *ops, options));
+  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::weight_formats(config, options.float_format),
+                                                config.max_position_embeddings, *ops, options));
   ASSIGN_OR_RETURN(model::DenseWeights weights,
                    model::load_dense(checkpoint, *ops, options.float_format, progress));
   plan.weights_bytes = weights.bytes();
@@ -126,8 +123,7 @@ base::Result<std::unique_ptr<Runner>> Runner::random(const model::DenseShape& sh
                                                      std::unique_ptr<kernels::Ops> ops,
                                                      const RunnerOptions& wanted) {
   RunnerOptions options = wanted;
-  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, model::estimate_weight_bytes(shape, formats),
-                                                /*max_positions=*/1 << 18, *ops, options));
+  ASSIGN_OR_RETURN(MemoryPlan plan, plan_memory(shape, formats, /*max_positions=*/1 << 18, *ops, options));
   model::DenseWeights weights = model::random_dense(shape, formats, *ops);
   plan.weights_bytes = weights.bytes();
   return std::unique_ptr<Runner>(new Runner(std::move(ops), options, plan, std::move(weights)));

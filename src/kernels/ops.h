@@ -77,8 +77,8 @@ class Ops {
   virtual bool on_device() const { return false; }
   // What may be planned with, of the memory that allocate() hands out; 0: ordinary host memory.
   virtual std::size_t memory_budget_bytes() const { return 0; }
-  // What the driver's and a library's kernels take of that memory besides.
-  virtual std::size_t driver_bytes() const { return 0; }
+  // What the driver's and a library's kernels take of that memory besides, for layers of such weights.
+  virtual std::size_t driver_bytes(WeightFormat /*layers*/) const { return 0; }
   // kInvalidArgument if this backend cannot compute such heads or blocks.
   virtual base::Status check_kv_shape(const KvShape& shape, std::int64_t /*num_heads*/) const {
     if (shape.format != KvFormat::kBF16)

@@ -152,7 +152,7 @@ __global__ __launch_bounds__(kWarps * 32,
     q[s][0] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c]);
     q[s][1] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
   }
-  RowState<D, 1> state;
+  RowState<D> state;
   int slot = 0;
   for (int page = first_page; page < last; page += kWarps) {
     if (page == pages - 1)
@@ -170,8 +170,7 @@ __global__ __launch_bounds__(kWarps * 32,
       }
       __syncwarp();
     }
-    const int visible[1] = {written};
-    attend_page<D, kFormat, 1>(q, mine.pages[slot][0], mine.pages[slot][1], visible, written, lane, state);
+    attend_page<D, kFormat>(q, mine.pages[slot][0], mine.pages[slot][1], written, lane, state);
     __syncwarp();
     const int next = page + Memory::kPagesAhead * kWarps;
     if (next < last) copy_page(next, slot);
@@ -186,8 +185,8 @@ __global__ __launch_bounds__(kWarps * 32,
       mine.out[g][d * 8 + 2 * c + 1] = state.out[d][1];
     }
     if (c == 0) {
-      shared.largest[warp][g] = state.largest[0];
-      shared.total[warp][g] = state.total[0];
+      shared.largest[warp][g] = state.largest;
+      shared.total[warp][g] = state.total;
     }
   }
   __syncthreads();

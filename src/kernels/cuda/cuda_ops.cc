@@ -133,6 +133,15 @@ std::size_t CudaOps::memory_budget_bytes() const {
   return free;
 }
 
+// `pagoda bench --memory` printed up to 57 MiB of INT4 on an H200, and up to 546 of BF16 and FP8
+// (bench/results/h200.md): the library's kernels that are tried for small batches stay loaded. Prompts of
+// other lengths may load more.
+std::size_t CudaOps::driver_bytes(WeightFormat layers) const {
+  constexpr std::size_t kOurs = std::size_t{256} << 20, kTried = std::size_t{640} << 20;
+  const bool tries = gemm_ != nullptr && (layers == WeightFormat::kBF16 || layers == WeightFormat::kFp8);
+  return tries ? kTried : kOurs;
+}
+
 base::Status CudaOps::check_kv_shape(const KvShape& shape, std::int64_t num_heads) const {
   const std::int64_t group = num_heads / shape.num_kv_heads;
   if (shape.head_dim != 64 && shape.head_dim != 128)

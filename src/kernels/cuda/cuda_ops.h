@@ -31,7 +31,7 @@ class CudaOps final : public CudaBackend {
   tensor::Buffer place(tensor::Buffer host) override;
   bool on_device() const override { return true; }
   std::size_t memory_budget_bytes() const override;
-  std::size_t driver_bytes() const override { return kDriverBytes; }
+  std::size_t driver_bytes(WeightFormat layers) const override;
   Weight pack(const WeightSource& source) override;
   std::size_t kv_layer_block_bytes(const KvShape& shape) const override;
   base::Status check_kv_shape(const KvShape& shape, std::int64_t num_heads) const override;
@@ -77,9 +77,6 @@ class CudaOps final : public CudaBackend {
   // library.
   enum class Path { kSmall, kWide, kLibrary };
   static constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;  // W made bf16, a part at a time
-  // `pagoda bench --memory` printed up to 203 MiB on an H200, of BF16 weights (bench/results/h200.md): the
-  // library's kernels that are tried stay loaded, and prompts of other lengths may load more of them.
-  static constexpr std::size_t kDriverBytes = std::size_t{256} << 20;
   Path path_of(tensor::View x, const Weight& weight) const;
   // By our kernels, with what the epilogue makes of it.
   void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);

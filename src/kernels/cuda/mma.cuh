@@ -27,15 +27,15 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint4& a, std::uin
   mma_bf16(d, words, b0, b1);
 }
 
-// The same where rows 8 to 15 of A are zero and nobody wants them of C.
-__device__ __forceinline__ void mma_bf16_upper(float& d0, float& d1, std::uint32_t a0, std::uint32_t a2,
-                                               std::uint32_t b0, std::uint32_t b1) {
+// The same where rows 8 to 15 of A are zero and nobody wants them of C; a: a0 and a2, d: c0 and c1.
+__device__ __forceinline__ void mma_bf16_upper(float (&d)[2], const std::uint32_t (&a)[2], std::uint32_t b0,
+                                               std::uint32_t b1) {
   [[maybe_unused]] float unused0, unused1;
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%5}, {%7,%8}, "
       "{%0,%1,%9,%9};"
-      : "+f"(d0), "+f"(d1), "=f"(unused0), "=f"(unused1)
-      : "r"(a0), "r"(0u), "r"(a2), "r"(b0), "r"(b1), "f"(0.0f));
+      : "+f"(d[0]), "+f"(d[1]), "=f"(unused0), "=f"(unused1)
+      : "r"(a[0]), "r"(0u), "r"(a[1]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
 __device__ __forceinline__ std::uint32_t pack_bf16(float low, float high) {
