@@ -51,13 +51,13 @@ void round_to_nearest(const float* row, std::int64_t in, WeightFormat format, st
 
 WeightSource rounded(WeightSource source, bool symmetric) {
   source.has_zeros = !symmetric;
-  source.row_quantized = [row_f32 = source.row_f32, in = source.in_features, format = source.format,
-                          group_size = source.group_size,
-                          symmetric](std::int64_t row, const QuantizedRow& out) {
+  source.set_row_quantized([row_f32 = source.row_f32, in = source.in_features, format = source.format,
+                            group_size = source.group_size,
+                            symmetric](std::int64_t row, const QuantizedRow& out) {
     std::vector<float> values(in);
     row_f32(row, values.data());
     round_to_nearest(values.data(), in, format, group_size, symmetric, out);
-  };
+  });
   return source;
 }
 

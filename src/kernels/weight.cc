@@ -1,6 +1,7 @@
 #include "kernels/weight.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "tensor/dtype.h"
@@ -23,14 +24,20 @@ std::string_view weight_format_name(WeightFormat format) {
   return "unknown";
 }
 
+void WeightSource::set_row_quantized(
+    std::function<void(std::int64_t row, const QuantizedRow& out)> write_row) {
+  rows_quantized = [write_row = std::move(write_row), in = in_features, groups = groups()](
+                       std::int64_t row, std::int64_t count, const QuantizedRow& out) {
+    for (std::int64_t i = 0; i < count; ++i)
+      write_row(row + i, {out.values + i * in, out.scales + i * groups, out.zeros + i * groups});
+  };
+}
+
 void read_quantized_rows(const WeightSource& source, std::int64_t row, std::int64_t count,
                          const QuantizedRow& out) {
   const std::int64_t groups = source.groups();
   std::fill_n(out.zeros, count * groups, symmetric_zero(source.format));
-  if (source.rows_quantized != nullptr) return source.rows_quantized(row, count, out);
-  for (std::int64_t i = 0; i < count; ++i)
-    source.row_quantized(
-        row + i, {out.values + i * source.in_features, out.scales + i * groups, out.zeros + i * groups});
+  source.rows_quantized(row, count, out);
 }
 
 void dequantize_row(const WeightSource& source, std::int64_t row, float* out) {

@@ -46,14 +46,14 @@ struct WeightSource {
 
   // Writes row `row` as in_features floats. Used for kF32 and kBF16.
   std::function<void(std::int64_t row, float* out)> row_f32;
-  // Used for kInt8 and kInt4, by read_quantized_rows().
-  std::function<void(std::int64_t row, const QuantizedRow& out)> row_quantized;
-  // In its place where `count` rows, one behind another in `out`, are faster than row after row; else empty.
+  // Writes `count` rows, one behind another in `out`. Used for kInt8 and kInt4, by read_quantized_rows().
   std::function<void(std::int64_t row, std::int64_t count, const QuantizedRow& out)> rows_quantized;
   // Writes in_features e4m3 bytes and the row's scale. Used for kFp8.
   std::function<void(std::int64_t row, std::uint8_t* out, float* scale)> row_fp8;
 
   std::int64_t groups() const { return group_size == 0 ? 1 : (in_features + group_size - 1) / group_size; }
+  // Sets rows_quantized to what calls write_row for one row after another.
+  void set_row_quantized(std::function<void(std::int64_t row, const QuantizedRow& out)> write_row);
 };
 
 struct Weight {

@@ -29,8 +29,8 @@ kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFor
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
     for (std::int64_t i = 0; i < in; ++i) values[i] = static_cast<float>(next(state)) * scale;
   };
-  source.row_quantized = [=, groups = source.groups()](std::int64_t row,
-                                                       const kernels::QuantizedRow& quantized) {
+  source.set_row_quantized([=, groups = source.groups()](std::int64_t row,
+                                                         const kernels::QuantizedRow& quantized) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
     const bool int4 = format == WeightFormat::kInt4;
     const std::int32_t step = int4 ? 306783379 : 16909321;  // 2^31 / 7, 2^31 / 127
@@ -40,7 +40,7 @@ kernels::WeightSource random_source(std::int64_t out, std::int64_t in, WeightFor
     const float file_scale =
         std::bit_cast<float>(std::bit_cast<std::uint32_t>(scale * static_cast<float>(step)) & ~0x1fffu);
     std::fill_n(quantized.scales, groups, file_scale);
-  };
+  });
   source.row_fp8 = [=](std::int64_t row, std::uint8_t* values, float* row_scale) {
     std::uint64_t state = (seed << 32) ^ (static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15u);
     for (std::int64_t i = 0; i < in; ++i)

@@ -43,8 +43,8 @@ WeightSource source_of(const Format& format, std::int64_t out, std::int64_t in, 
     values[0] = 1;  // the smallest subnormal
     *scale = 0.01f + 0.001f * static_cast<float>(row % 7);
   };
-  source.row_quantized = [in, format, groups = source.groups()](std::int64_t row,
-                                                                const QuantizedRow& quantized) {
+  source.set_row_quantized([in, format, groups = source.groups()](std::int64_t row,
+                                                                  const QuantizedRow& quantized) {
     Random random(static_cast<unsigned>(row) + 1);
     const bool int4 = format.format == WeightFormat::kInt4;
     for (std::int64_t i = 0; i < in; ++i)
@@ -55,7 +55,7 @@ WeightSource source_of(const Format& format, std::int64_t out, std::int64_t in, 
       if (format.has_zeros)
         quantized.zeros[g] = static_cast<std::int8_t>(int4 ? random.between(0, 15) : random.between(-20, 20));
     }
-  };
+  });
   return source;
 }
 

@@ -76,7 +76,7 @@ WeightSource random_weight(std::int64_t out, std::int64_t in, const Kind& kind) 
     for (std::int64_t i = 0; i < in; ++i) values[i] = random.normal();
   };
   const int low = kind.format == kInt4 ? 0 : -128, high = kind.format == kInt4 ? 15 : 127;
-  source.row_quantized = [=, groups = source.groups()](std::int64_t row, const QuantizedRow& quantized) {
+  source.set_row_quantized([=, groups = source.groups()](std::int64_t row, const QuantizedRow& quantized) {
     Random random(static_cast<unsigned>(row));
     const int extreme = row % 2 == 0 ? low : high;
     for (std::int64_t i = 0; i < in; ++i)
@@ -86,7 +86,7 @@ WeightSource random_weight(std::int64_t out, std::int64_t in, const Kind& kind) 
                                       : 0.01f + 0.001f * static_cast<float>((row + 3 * g) % 7);
       if (kind.zeros) quantized.zeros[g] = static_cast<std::int8_t>(random.between(low, high));
     }
-  };
+  });
   source.row_fp8 = [in](std::int64_t row, std::uint8_t* values, float* scale) {
     Random random(static_cast<unsigned>(row));
     for (std::int64_t i = 0; i < in; ++i) do

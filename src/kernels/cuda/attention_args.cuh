@@ -65,8 +65,8 @@ void dispatch_kv(const KvView& kv, Function function) {
   }
 }
 
-// Defined in attention_decode.cu and attention_prefill.cu; D is 64 or 128. Of q, k and v, k and v go to the
-// cache, and q is rotated in place if `queries`; if not, launch_prefill_attention() must do that: it does
+// Defined in attention_decode.cu, attention_prefill.cu and rope_and_write.cu; D is 64 or 128. k and v go to
+// the cache, and q is rotated in place if `queries`; if not, launch_prefill_attention() must do that: it does
 // where view.rope has tables.
 void launch_rope_and_write(const Launcher& launch, const AttentionView& view, int first_slice, int slices,
                            int max_queries, bool queries);

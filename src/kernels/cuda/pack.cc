@@ -149,26 +149,23 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
       group_zeros(zeros ? group_scales.size() : 0);
 
   const auto write_stacks = [&](std::int64_t begin, std::int64_t end, std::byte* out) {
-    // Rows that lie one behind another in the source are read together: half a tile, the other half of a pair
-    // may be far away.
-    constexpr std::int64_t kRows = 8;
-    std::vector<std::int8_t> read(kRows * in), read_zeros(kRows * source.groups()), values(chunks * chunk);
+    // Rows that lie one behind another in the source are read together, as many as share a line of a GPTQ
+    // file.
+    constexpr std::int64_t kRows = 16;
+    std::vector<std::int8_t> read(kRows * in), read_zeros(kRows * source.groups()), padded(chunks * chunk);
     std::vector<float> read_scales(kRows * source.groups());
-    std::memset(out, int4 ? 0x88 : 128, (end - begin) * stack_bytes);
-    for (std::int64_t i = begin * kStackRows; i < end * kStackRows; ++i) {
-      const std::int64_t tile = i / 16, row = row_of_tile(source.pairs, source.out_features, tile, i % 16);
-      if (tile * 16 >= source.out_features || row >= source.out_features) continue;
-      if (i % kRows == 0)
-        read_quantized_rows(source, row, std::min(kRows, source.out_features - row),
-                            {read.data(), read_scales.data(), read_zeros.data()});
-      const int r = static_cast<int>(i % 16);
-      const float* scale = read_scales.data() + i % kRows * source.groups();
-      const std::int8_t* zero = read_zeros.data() + i % kRows * source.groups();
-      std::copy_n(read.data() + i % kRows * in, in, values.data());
-      std::fill(values.begin() + in, values.end(), zero[source.groups() - 1]);  // padding stands for 0.0
+    const auto write_row = [&](std::int64_t row, std::int64_t tile, int r, std::int64_t i) {
+      const float* scale = read_scales.data() + i * source.groups();
+      const std::int8_t* zero = read_zeros.data() + i * source.groups();
+      const std::int8_t* values = read.data() + i * in;
+      if (in % chunk != 0) {
+        std::copy_n(values, in, padded.data());
+        std::fill(padded.begin() + in, padded.end(), zero[source.groups() - 1]);  // stands for 0.0
+        values = padded.data();
+      }
       for (std::int64_t c = 0; c < chunks; ++c) {
         std::byte* to = out + piece_of(tile - begin * kStackTiles, chunks, c) * kTileChunkBytes;
-        const std::int8_t* from = values.data() + c * chunk;
+        const std::int8_t* from = values + c * chunk;
         if (int4)
           write_int4_chunk(from, r, to);
         else
@@ -176,13 +173,29 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
       }
       if (!int4) {
         row_scales[row] = scale[0];
-        continue;
+        return;
       }
       for (std::int64_t g = 0; g < groups; ++g) {
         const std::int64_t from = std::min(g * group / source_group, source.groups() - 1),
                            at = piece_of(tile, groups, g) * 16 + r;
         group_scales[at] = tensor::float_to_half(scale[from]);
         if (zeros) group_zeros[at] = tensor::to_bfloat16(128.0f + zero[from]).bits;
+      }
+    };
+    std::memset(out, int4 ? 0x88 : 128, (end - begin) * stack_bytes);
+    // With pairs the rows of a half lie together, 8 of each tile.
+    const std::int64_t halves = source.pairs ? 2 : 1, in_tile = 16 / halves,
+                       half = source.out_features / halves;
+    const std::int64_t a_stack = kStackTiles * in_tile;
+    for (std::int64_t h = 0; h < halves; ++h) {
+      const std::int64_t last = std::min(end * a_stack, half);
+      for (std::int64_t first = begin * a_stack; first < last; first += kRows) {
+        const std::int64_t count = std::min(kRows, last - first);
+        read_quantized_rows(source, h * half + first, count,
+                            {read.data(), read_scales.data(), read_zeros.data()});
+        for (std::int64_t i = 0; i < count; ++i)
+          write_row(h * half + first + i, (first + i) / in_tile,
+                    static_cast<int>((first + i) % in_tile + h * in_tile), i);
       }
     }
   };
