@@ -115,8 +115,10 @@ Weight CudaOps::pack(const WeightSource& source) {
   Weight weight = packer_->pack(source, arena_);
   const bool e4m3 = (fp8_gemm_ || wide_) && weight.format == WeightFormat::kFp8;
   has_fp8_weights_ = has_fp8_weights_ || e4m3;
-  const auto [found, fresh] = only_e4m3_.emplace(weight.in_features, e4m3);
-  if (!fresh) found->second = found->second && e4m3;
+  // The library wants both dimensions of W to be multiples of 16; others are made bf16 for it.
+  const bool always = e4m3 && weight.in_features % 16 == 0 && weight.out_features % 16 == 0;
+  const auto [found, fresh] = only_e4m3_.emplace(weight.in_features, always);
+  if (!fresh) found->second = found->second && always;
   return weight;
 }
 
