@@ -71,7 +71,7 @@ base::Status ask(const ModelSpec& spec, const engine::LoadOptions& load,
   loading.clear();
   report.device = engine->device();
   report.weights_bytes = engine->memory().weights_bytes;
-  report.memory_bytes = engine->memory().total_bytes() - engine->memory().driver_bytes;
+  report.memory_bytes = engine->memory().held_bytes();
 
   std::size_t lines = 0;
   for (const evaluate::Direction& direction : directions) lines += direction.lines.size();

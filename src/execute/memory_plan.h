@@ -21,9 +21,9 @@ struct MemoryPlan {
   std::size_t kv_block_bytes = 0;  // all layers
   std::size_t budget_bytes = 0;    // memory the machine (or the container) has available
 
-  std::size_t total_bytes() const {
-    return weights_bytes + kv_cache_bytes + activations_bytes + driver_bytes;
-  }
+  // What the engine allocates, and that with what the driver does.
+  std::size_t held_bytes() const { return weights_bytes + kv_cache_bytes + activations_bytes; }
+  std::size_t total_bytes() const { return held_bytes() + driver_bytes; }
   std::int64_t kv_tokens() const { return static_cast<std::int64_t>(kv_blocks) * kv_block_size; }
   // A table for people, one line a tag.
   std::string table() const;

@@ -151,7 +151,7 @@ Fp8Rows CudaOps::quantized_ahead(tensor::View out) {
 
 bool CudaOps::reads_only_fp8(tensor::View x) const {
   const auto found = only_e4m3_.find(x.cols);
-  return fp8_gemm_ && x.rows > kSmallRows && found != only_e4m3_.end() && found->second;
+  return fp8_gemm_ && found != only_e4m3_.end() && found->second;
 }
 
 void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {

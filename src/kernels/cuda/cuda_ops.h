@@ -87,7 +87,7 @@ class CudaOps final : public CudaBackend {
   Fp8Rows rows_in_fp8(tensor::View x, bool are_quantized);
   // Where to leave `out` in e4m3 too, for the linear operator that comes next, if that is likely to want it.
   Fp8Rows quantized_ahead(tensor::View out);
-  // Whether all linear operators that can read such an x read what quantized_ahead() left.
+  // Whether what quantized_ahead() left of x, if anything, is all that linear operators read of it.
   bool reads_only_fp8(tensor::View x) const;
   // x with its columns in the order of the weight's.
   tensor::View ordered(tensor::View x, const Weight& weight);

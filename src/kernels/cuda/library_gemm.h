@@ -44,7 +44,7 @@ class LibraryGemm {
 
   // While scratch is not null: the first multiply() of a product whose result has room there tries the
   // library's kernels, on a stream of its own, with the operands it is given but for `out`. Nothing else may
-  // use scratch and workspace meanwhile; a capture on this thread may be under way.
+  // use scratch and workspace meanwhile; a relaxed capture on this thread may be under way.
   void measure(void* scratch, std::size_t scratch_bytes);
 
   const std::string& path() const { return path_; }

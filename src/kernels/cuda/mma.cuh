@@ -21,13 +21,13 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const std::uint32_t (&a)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// A fragment that was kept as 16 bytes.
+// The same with A as 16 bytes.
 __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint4& a, std::uint32_t b0, std::uint32_t b1) {
   const std::uint32_t words[4] = {a.x, a.y, a.z, a.w};
   mma_bf16(d, words, b0, b1);
 }
 
-// The same where rows 8 to 15 of A are zero and nobody wants them of C; a: a0 and a2, d: c0 and c1.
+// Where rows 8 to 15 of A are zero and nobody wants them of C; a: a0 and a2, d: c0 and c1.
 __device__ __forceinline__ void mma_bf16_upper(float (&d)[2], const std::uint32_t (&a)[2], std::uint32_t b0,
                                                std::uint32_t b1) {
   [[maybe_unused]] float unused0, unused1;
@@ -99,18 +99,18 @@ __device__ __forceinline__ float over_warp(float value, Combine combine) {
     value = combine(value, __shfl_xor_sync(0xffffffffu, value, offset));
   return value;
 }
-struct Sum {
-  __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
-};
-struct Maximum {
-  __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
-};
 // The same over the four lanes that hold a row of C.
 template <typename Combine>
 __device__ __forceinline__ float over_quad(float value, Combine combine) {
   value = combine(value, __shfl_xor_sync(0xffffffffu, value, 1));
   return combine(value, __shfl_xor_sync(0xffffffffu, value, 2));
 }
+struct Sum {
+  __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
+};
+struct Maximum {
+  __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
 __device__ __forceinline__ float warp_max(float value) { return over_warp(value, Maximum()); }
 __device__ __forceinline__ float warp_sum(float value) { return over_warp(value, Sum()); }
 

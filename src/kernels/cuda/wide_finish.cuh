@@ -96,8 +96,7 @@ __device__ __forceinline__ void finish_four(const LinearArgs& p, int n, const La
     y[e] *= rows.norm[e];
   }
   store_four(p.normed + n * p.normed_stride + rows.row, count, y);
-  squares += __shfl_xor_sync(0xffffffffu, squares, 1);
-  squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+  squares = over_quad(squares, Sum());
   if (count > 0 && threadIdx.x % 4 == 0)
     p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + rows.tile] = squares;
 }
