@@ -90,7 +90,7 @@ class Decodes {
   }
 
   void attend(CudaBackend& cuda, const model::DenseShape& shape, const model::DenseLayer& layer,
-              std::int64_t index, View qkv, View out) const {
+              std::int64_t index, View qkv, View out, const Weight* reader) const {
     kernels::RopeArgs rope;
     rope.qkv = qkv;
     rope.num_heads = shape.num_heads;
@@ -104,6 +104,7 @@ class Decodes {
     attention.out = out;
     attention.num_heads = shape.num_heads;
     attention.scale = 0.1f;
+    attention.reader = reader;
     const auto rows = static_cast<std::int32_t>(out.rows);
     cuda.rope_attention(rope, attention, cache_, index,
                         {{slices_.as<kernels::SequenceSlice>(), static_cast<std::size_t>(rows)},
@@ -152,48 +153,57 @@ class LayerBench {
                attended = workspace_.attended.first_rows(rows), qkv = workspace_.qkv.first_rows(rows),
                gate_up = workspace_.gate_up.first_rows(rows),
                activated = workspace_.activated.first_rows(rows), logits = workspace_.logits.first_rows(rows);
-    const auto run_qkv = [&](const model::DenseLayer& l) { cuda_.linear(normed, l.qkv, qkv, false); };
-    const auto run_o = [&](const model::DenseLayer& l) {
-      cuda_.linear_add_norm(attended, l.o, hidden, l.mlp_norm.as<float>(), eps, normed);
+    const std::vector<model::DenseLayer>& layers = weights_.layers;
+    const auto run_qkv = [&](std::size_t i) { cuda_.linear(normed, layers[i].qkv, qkv, false); };
+    const auto run_attention = [&](std::size_t i, const Weight* reader) {
+      decodes_.attend(cuda_, weights_.shape, layers[i], static_cast<std::int64_t>(i), qkv, attended, reader);
     };
-    const auto run_gate_up = [&](const model::DenseLayer& l) {
-      cuda_.linear_swiglu(normed, l.gate_up, gate_up, activated);
+    const auto run_o = [&](std::size_t i, const Weight* reader) {
+      cuda_.linear_add_norm(attended, layers[i].o, hidden, layers[i].mlp_norm.as<float>(), eps, normed,
+                            reader);
     };
-    const auto run_down = [&](const model::DenseLayer& l) {
-      cuda_.linear_add_norm(activated, l.down, hidden, l.input_norm.as<float>(), eps, normed);
+    const auto run_gate_up = [&](std::size_t i, const Weight* reader) {
+      cuda_.linear_swiglu(normed, layers[i].gate_up, gate_up, activated, reader);
     };
-    const auto over_layers = [&](auto... operators) {
-      return time_each(cuda_, weights_.layers.size(), [&] {
-        for (const model::DenseLayer& layer : weights_.layers) (operators(layer), ...);
+    const auto run_down = [&](std::size_t i, const Weight* reader) {
+      cuda_.linear_add_norm(activated, layers[i].down, hidden, layers[i].input_norm.as<float>(), eps, normed,
+                            reader);
+    };
+    const auto over_layers = [&](auto work) {
+      return time_each(cuda_, layers.size(), [&] {
+        for (std::size_t i = 0; i < layers.size(); ++i) work(i);
       });
     };
-    const model::DenseLayer& first = weights_.layers.front();
-    print(rows, "o", {&first.o}, over_layers(run_o));
-    print(rows, "qkv", {&first.qkv}, over_layers(run_qkv));
-    print(rows, "gate_up", {&first.gate_up}, over_layers(run_gate_up));
-    print(rows, "down", {&first.down}, over_layers(run_down));
-    print(rows, "the four", {&first.qkv, &first.o, &first.gate_up, &first.down},
-          over_layers(run_qkv, run_o, run_gate_up, run_down));
-    print(rows, "attention", decodes_.bytes_of(rows), 0, time_each(cuda_, weights_.layers.size(), [&] {
-            for (std::size_t i = 0; i < weights_.layers.size(); ++i)
-              decodes_.attend(cuda_, weights_.shape, weights_.layers[i], static_cast<std::int64_t>(i), qkv,
-                              attended);
+    // Alone, each makes what it reads of x into the form that its kernel wants.
+    const model::DenseLayer& first = layers.front();
+    print(rows, "o", {&first.o}, 0, over_layers([&](std::size_t i) { run_o(i, nullptr); }));
+    print(rows, "qkv", {&first.qkv}, 0, over_layers(run_qkv));
+    print(rows, "gate_up", {&first.gate_up}, 0, over_layers([&](std::size_t i) { run_gate_up(i, nullptr); }));
+    print(rows, "down", {&first.down}, 0, over_layers([&](std::size_t i) { run_down(i, nullptr); }));
+    const double kv_bytes = decodes_.bytes_of(rows);
+    print(rows, "attention", {}, kv_bytes, over_layers([&](std::size_t i) { run_attention(i, nullptr); }));
+    // As in a step, where whoever makes x does that.
+    print(rows, "layer", {&first.qkv, &first.o, &first.gate_up, &first.down}, kv_bytes,
+          over_layers([&](std::size_t i) {
+            run_qkv(i);
+            run_attention(i, &layers[i].o);
+            run_o(i, &layers[i].gate_up);
+            run_gate_up(i, &layers[i].down);
+            run_down(i, i + 1 < layers.size() ? &layers[i + 1].qkv : nullptr);
           }));
-    print(rows, "head", {&weights_.head()},
+    print(rows, "head", {&weights_.head()}, 0,
           time_each(cuda_, 1, [&] { cuda_.linear(normed, weights_.head(), logits, false); }));
   }
 
  private:
-  void print(std::int64_t rows, const char* name, const std::vector<const Weight*>& weights,
+  // What the product of each weight reads, and `bytes` besides.
+  void print(std::int64_t rows, const char* name, const std::vector<const Weight*>& weights, double bytes,
              double us) const {
-    double bytes = 0, operations = 0;
+    double operations = 0;
     for (const Weight* weight : weights) {
       bytes += static_cast<double>(weight->bytes());
       operations += 2.0 * static_cast<double>(rows * weight->out_features * weight->in_features);
     }
-    print(rows, name, bytes, operations, us);
-  }
-  void print(std::int64_t rows, const char* name, double bytes, double operations, double us) const {
     const double floor = 1e6 * std::max(bytes / limits_.read_bytes, operations / limits_.bf16_operations);
     fmt::print("{:5} {:9} {:8.1f} us  floor {:7.1f} us  {:4.0f} %  {:5.2f} TB/s  {:4.0f} TFLOP/s\n", rows,
                name, us, floor, 100 * floor / us, bytes / us / 1e6, operations / us / 1e6);

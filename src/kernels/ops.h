@@ -40,7 +40,8 @@ struct AttentionArgs {
   tensor::View q;    // [tokens, num_heads * head_dim], rotated
   tensor::View out;  // [tokens, num_heads * head_dim]
   std::int64_t num_heads = 0;
-  float scale = 0;  // head_dim ^ -1/2
+  float scale = 0;                 // head_dim ^ -1/2
+  const Weight* reader = nullptr;  // as of linear_add_norm()
 };
 
 // The sequences of a step. A device's launches depend on the bounds, never on the slices themselves.
@@ -106,16 +107,18 @@ class Ops {
   // out[i] = x[rows[i]].
   virtual void gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) = 0;
 
-  // Combinations that a backend may compute in one pass. Of `normed` only the following linear operators that
-  // read it know what is inside.
-  // sum += x W^T; normed = rms_norm(sum).
+  // Combinations that a backend may compute in one pass. `reader` promises that the next linear operator is
+  // that of the weight, with the result as its x, and that nothing else reads that: the backend may leave it
+  // in a form, and in a place, that only this operator knows. Null: more than one reads it, or none.
+  // sum += x W^T; normed = rms_norm(sum), which linear operators alone can read.
   virtual void linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
-                               float eps, tensor::View normed) {
+                               float eps, tensor::View normed, const Weight* /*reader*/) {
     linear(x, weight, sum, /*accumulate=*/true);
     rms_norm(sum, norm, eps, normed);
   }
   // out = swiglu(x W^T); gate_up is scratch.
-  virtual void linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) {
+  virtual void linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out,
+                             const Weight* /*reader*/) {
     linear(x, weight, gate_up, /*accumulate=*/false);
     swiglu(gate_up, out);
   }

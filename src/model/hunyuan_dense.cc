@@ -10,6 +10,7 @@ namespace {
 using kernels::AttentionArgs;
 using kernels::Ops;
 using kernels::RopeArgs;
+using kernels::Weight;
 using tensor::View;
 
 // attended <- attention of normed, its keys and values written to the cache.
@@ -32,6 +33,7 @@ void attend(Ops& ops, const DenseShape& shape, const DenseLayer& layer, std::int
   attention.out = attended;
   attention.num_heads = shape.num_heads;
   attention.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  attention.reader = &layer.o;
   ops.rope_attention(rope_args, attention, cache, index, batch.sequences);
 }
 
@@ -56,12 +58,13 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     const DenseLayer& layer = weights.layers[i];
     attend(ops, shape, layer, static_cast<std::int64_t>(i), rope, batch, cache, normed, qkv, attended);
-    ops.linear_add_norm(attended, layer.o, hidden, layer.mlp_norm.as<float>(), eps, normed);
-    ops.linear_swiglu(normed, layer.gate_up, gate_up, activated);
+    ops.linear_add_norm(attended, layer.o, hidden, layer.mlp_norm.as<float>(), eps, normed, &layer.gate_up);
+    ops.linear_swiglu(normed, layer.gate_up, gate_up, activated, &layer.down);
     const bool is_last = i + 1 == weights.layers.size();
     const tensor::Buffer& norm = is_last ? weights.final_norm : weights.layers[i + 1].input_norm;
+    const Weight& next = is_last ? weights.head() : weights.layers[i + 1].qkv;
     if (!is_last || all_answer)
-      ops.linear_add_norm(activated, layer.down, hidden, norm.as<float>(), eps, normed);
+      ops.linear_add_norm(activated, layer.down, hidden, norm.as<float>(), eps, normed, &next);
     else
       ops.linear(activated, layer.down, hidden, /*accumulate=*/true);
   }

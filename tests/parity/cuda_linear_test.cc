@@ -167,9 +167,10 @@ TEST_F(CudaLinear, AddNormThenLinear) {
     for (const std::int64_t m : {1, 9, 64, 100, 270}) {
       HostMatrix x = random.matrix(m, 384), sum = random.matrix(m, 512), normed(m, 512), expected(m, 96);
       const View device_sum = floats(sum), device_normed = halves(m, 512), actual = floats(expected);
-      reference_->linear_add_norm(x.view(), plain_first, sum.view(), norm.data(), 1e-5f, normed.view());
+      reference_->linear_add_norm(x.view(), plain_first, sum.view(), norm.data(), 1e-5f, normed.view(),
+                                  nullptr);
       reference_->linear(normed.view(), plain_second, expected.view(), false);
-      cuda_->linear_add_norm(input(x), packed_first, device_sum, device_norm, 1e-5f, device_normed);
+      cuda_->linear_add_norm(input(x), packed_first, device_sum, device_norm, 1e-5f, device_normed, nullptr);
       cuda_->linear(device_normed, packed_second, actual, false);
       EXPECT_LT(relative_error(read(device_sum), sum.values), tolerance_of(format, m))
           << format.name << " m " << m;
@@ -190,12 +191,70 @@ TEST_F(CudaLinear, Swiglu) {
       for (float& value : x.values) value *= 0.1f;
       x.values = from_bf16(as_bf16(x.values));
       const View device_gate_up = halves(m, 384), actual = halves(m, 192);
-      reference_->linear_swiglu(x.view(), plain, gate_up.view(), expected.view());
-      cuda_->linear_swiglu(input(x), packed, device_gate_up, actual);
+      reference_->linear_swiglu(x.view(), plain, gate_up.view(), expected.view(), nullptr);
+      cuda_->linear_swiglu(input(x), packed, device_gate_up, actual, nullptr);
       const double tolerance = format.format == WeightFormat::kFp8 && m > 8 ? 6e-2 : 1e-2;
       EXPECT_LT(relative_error(read(actual), expected.values), tolerance) << format.name << " m " << m;
     }
   }
+}
+
+// Each result goes to the one product that is named as its reader, in whatever form and place.
+TEST_F(CudaLinear, ResultsAreLeftForTheirReader) {
+  reserve(300, 1024);
+  Random random(12);
+  for (const Format& format : kFormats)
+    for (const Format& last : {format, kFormats[2]}) {
+      const WeightSource source_gate_up = source_of(format, 2 * 1024, 256, /*pairs=*/true),
+                         source_down = source_of(format, 384, 1024), source_last = source_of(last, 96, 384);
+      const Weight plain_gate_up = reference_->pack(source_gate_up), gate_up = cuda_->pack(source_gate_up);
+      const Weight plain_down = reference_->pack(source_down), down = cuda_->pack(source_down);
+      const Weight plain_last = reference_->pack(source_last), packed_last = cuda_->pack(source_last);
+      std::vector<float> norm(384);
+      for (float& value : norm) value = 1 + 0.1f * random.normal();
+      const float* device_norm = to_device(norm);
+      for (const std::int64_t m : {1, 20, 33, 64, 100, 200, 270}) {
+        HostMatrix x = random.matrix(m, 256), both(m, 2048), activated(m, 1024), sum = random.matrix(m, 384),
+                   normed(m, 384), expected(m, 96);
+        for (float& value : x.values) value *= 0.1f;
+        x.values = from_bf16(as_bf16(x.values));
+        const View device_sum = floats(sum), actual = floats(expected), device_both = halves(m, 2048),
+                   device_activated = halves(m, 1024), device_normed = halves(m, 384);
+        reference_->linear_swiglu(x.view(), plain_gate_up, both.view(), activated.view(), &plain_down);
+        reference_->linear_add_norm(activated.view(), plain_down, sum.view(), norm.data(), 1e-5f,
+                                    normed.view(), &plain_last);
+        reference_->linear(normed.view(), plain_last, expected.view(), false);
+        cuda_->linear_swiglu(input(x), gate_up, device_both, device_activated, &down);
+        cuda_->linear_add_norm(device_activated, down, device_sum, device_norm, 1e-5f, device_normed,
+                               &packed_last);
+        cuda_->linear(device_normed, packed_last, actual, false);
+        const bool fp8 = format.format == WeightFormat::kFp8 && m > 8;
+        EXPECT_LT(relative_error(read(device_sum), sum.values), fp8 ? 6e-2 : 1e-2)
+            << format.name << " m " << m;
+        EXPECT_LT(relative_error(read(actual), expected.values), fp8 ? 8e-2 : 1e-2)
+            << format.name << " then " << last.name << " m " << m;
+      }
+    }
+}
+
+// What makes no images must not be asked for one: products of BF16 that are ours, then integers.
+TEST_F(CudaLinear, IntegersAfterOurBf16) {
+  reserve(64, 4096);
+  Random random(13);
+  const WeightSource first = source_of(kFormats[0], 4096, 4096), second = source_of(kFormats[2], 96, 4096);
+  const Weight plain_first = reference_->pack(first), plain_second = reference_->pack(second);
+  const Weight packed_first = cuda_->pack(first), packed_second = cuda_->pack(second);
+  const std::vector<float> norm(4096, 1.0f);
+  const float* device_norm = to_device(norm);
+  HostMatrix x = random.matrix(20, 4096), sum = random.matrix(20, 4096), normed(20, 4096), expected(20, 96);
+  const View device_sum = floats(sum), device_normed = halves(20, 4096), actual = floats(expected);
+  reference_->linear_add_norm(x.view(), plain_first, sum.view(), norm.data(), 1e-5f, normed.view(),
+                              &plain_second);
+  reference_->linear(normed.view(), plain_second, expected.view(), false);
+  cuda_->linear_add_norm(input(x), packed_first, device_sum, device_norm, 1e-5f, device_normed,
+                         &packed_second);
+  cuda_->linear(device_normed, packed_second, actual, false);
+  EXPECT_LT(relative_error(read(actual), expected.values), 1e-2);
 }
 
 TEST_F(CudaLinear, ARowIsTheSameInAnyBatch) {

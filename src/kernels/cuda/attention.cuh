@@ -15,6 +15,17 @@ struct RowState {
   float total = 0;
 };
 
+// A page to shared memory, by so many threads.
+template <int kThreads, int kBytes>
+__device__ __forceinline__ void stream_page(std::byte* to, const std::byte* from, int thread) {
+  constexpr int kTurn = kThreads * 16, kTurns = kBytes / kTurn, kRest = kBytes % kTurn;
+  to += thread * 16;
+  from += thread * 16;
+#pragma unroll
+  for (int i = 0; i < kTurns; ++i) stream_16_async(to + i * kTurn, from + i * kTurn);
+  if (thread * 16 < kRest) stream_16_async(to + kTurns * kTurn, from + kTurns * kTurn);
+}
+
 // A pair of tokens of V, of which only the first `left` exist; the rest may hold anything, NaN included, and
 // probability 0 would not hide that.
 __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) {

@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/kv_layout.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/x_rows.cuh"
 #include "kernels/kv_cache.h"
 
 namespace pagoda::kernels::cuda {
@@ -23,8 +24,7 @@ struct RopeView {
 struct AttentionView {
   float* qkv = nullptr;  // [tokens, (heads + 2 kv_heads) * D]
   std::int64_t qkv_stride = 0;
-  __nv_bfloat16* out = nullptr;  // [tokens, heads * D]
-  std::int64_t out_stride = 0;
+  XRows out;  // [tokens, heads * D]; of decodes alone it may be an image
   KvView kv;
   RopeView rope;
   const SequenceSlice* slices = nullptr;

@@ -120,15 +120,10 @@ __global__ __launch_bounds__(kWarps * 32,
   const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
   typename Memory::Warp& mine = shared.warps[warp];
   const auto copy_page = [&](int page, int slot) {
-    constexpr int kTurn = 32 * 16, kTurns = Memory::kPageBytes / kTurn, kRest = Memory::kPageBytes % kTurn;
 #pragma unroll 1
-    for (int value = 0; value < 2; ++value) {
-      const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value) + lane * 16;
-      std::byte* to = mine.pages[slot][value] + lane * 16;
-#pragma unroll
-      for (int i = 0; i < kTurns; ++i) stream_16_async(to + i * kTurn, from + i * kTurn);
-      if (lane * 16 < kRest) stream_16_async(to + kTurns * kTurn, from + kTurns * kTurn);
-    }
+    for (int value = 0; value < 2; ++value)
+      stream_page<32, Memory::kPageBytes>(mine.pages[slot][value],
+                                          p.kv.page(slice.block_table, page, kv_head, value), lane);
   };
   for (int i = 0; i < Memory::kPagesAhead; ++i) {
     const int page = first_page + i * kWarps;
@@ -199,7 +194,14 @@ __global__ __launch_bounds__(kWarps * 32,
   const auto part_of = [&](int head, int part) {
     return p.partials + (first_part + head * p.max_splits + part) * (D + 2);
   };
-  __nv_bfloat16* out = p.out + slice.first_row * p.out_stride + kv_head * p.group * D;
+  // Of its elements each has the same k % 64.
+  static_assert(kWarps * 32 % 64 == 0 && D % 64 == 0);
+  std::byte* const out =
+      p.out.data + p.out.to_row(slice.first_row) + p.out.to_k(slice.first_row, threadIdx.x % 64);
+  const auto store = [&](int i, float value) {
+    const int of_64 = kv_head * p.group * (D / 64) + i / 64;
+    *reinterpret_cast<__nv_bfloat16*>(out + of_64 * p.out.a_step()) = __float2bfloat16(value);
+  };
   for (int i = threadIdx.x; i < p.group * D; i += kWarps * 32) {
     const int head = i / D, d = i % D;
     float value = 0;
@@ -207,7 +209,7 @@ __global__ __launch_bounds__(kWarps * 32,
     for (int w = 0; w < kWarps; ++w)
       if (w < working) value += shared.weight[w][head] * shared.warps[w].out[head][d];
     if (splits == 1) {
-      out[head * D + d] = __float2bfloat16(value);
+      store(i, value);
       continue;
     }
     // A part is kept with its maximum and sum.
@@ -232,7 +234,7 @@ __global__ __launch_bounds__(kWarps * 32,
   for (int i = threadIdx.x; i < p.group * D; i += kWarps * 32) {
     const int head = i / D, d = i % D;
     const auto part = [&](int s, int what) { return __ldcg(part_of(head, s) + (what < 2 ? what : 2 + d)); };
-    out[head * D + d] = __float2bfloat16(combine(splits, part));
+    store(i, combine(splits, part));
   }
 }
 

@@ -194,18 +194,15 @@ __global__ __launch_bounds__(kWarps * 32, 2) void prefill_attention(const __grid
   const int tokens_of_block = tokens_of(first_of_block + kWarps * queries_a_warp);
   const int tiles = (tokens_of_block + kTileTokens - 1) / kTileTokens;
   const auto copy_tile = [&](int tile) {
-    constexpr int kTurn = kWarps * 32 * 16, kTurns = kPageBytes / kTurn, kRest = kPageBytes % kTurn;
-    std::byte* to = ring + tile % kStages * kTileBytes<D, kFormat> + threadIdx.x * 16;
+    std::byte* to = ring + tile % kStages * kTileBytes<D, kFormat>;
 #pragma unroll
     for (int i = 0; i < kTilePages; ++i) {
       const int page = tile * kTilePages + i;
       if (page * kPageTokens < tokens_of_block)
 #pragma unroll
         for (int value = 0; value < 2; ++value) {
-          const std::byte* from = p.kv.page(slice.block_table, page, kv_head, value) + threadIdx.x * 16;
-          for (int turn = 0; turn < kTurns; ++turn) stream_16_async(to + turn * kTurn, from + turn * kTurn);
-          if (static_cast<int>(threadIdx.x) * 16 < kRest)
-            stream_16_async(to + kTurns * kTurn, from + kTurns * kTurn);
+          stream_page<kWarps * 32, kPageBytes>(to, p.kv.page(slice.block_table, page, kv_head, value),
+                                               threadIdx.x);
           to += kPageBytes;
         }
     }
@@ -258,7 +255,7 @@ __global__ __launch_bounds__(kWarps * 32, 2) void prefill_attention(const __grid
       int head;
       const int query = row_of(m, r, &head);
       if (query >= slice.num_queries) continue;
-      __nv_bfloat16* out = p.out + (slice.first_row + query) * p.out_stride + head * D + 2 * c;
+      __nv_bfloat16* out = p.out.row(slice.first_row + query) + head * D + 2 * c;
       for (int d = 0; d < D / 8; ++d)
         *reinterpret_cast<std::uint32_t*>(out + d * 8) =
             pack_bf16(rows.out[m][d][2 * r] * inverse, rows.out[m][d][2 * r + 1] * inverse);

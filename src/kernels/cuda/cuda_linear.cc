@@ -17,6 +17,7 @@ constexpr std::int64_t small_quantized_rows(const Weight& weight) {
   return weight.out_features >= 32768 ? 8 : weight.out_features >= 3072 ? 16 : 32;
 }
 static_assert(kOwnQuantizedRows == kMaxWideRows);
+static_assert(kSmallRows >= 8);  // finish.cuh: no images of fewer rows
 // The library cuts FP8 into tiles of 128 x 128 and nothing else: few of them leave most of the device idle.
 constexpr std::int64_t kFewOutputs = 8192;
 bool fp8_wide_wins(const Weight& weight, std::int64_t rows) {
@@ -25,6 +26,30 @@ bool fp8_wide_wins(const Weight& weight, std::int64_t rows) {
 // With what it saves in norms and SwiGLU of their own, and where the library is not much faster by itself.
 bool bf16_wide_wins(const Weight& weight, std::int64_t rows) {
   return rows <= 32 && weight.in_features >= 4096 && weight.in_features <= weight.out_features;
+}
+
+bool is_integer(const Weight& weight) {
+  return weight.format == WeightFormat::kInt8 || weight.format == WeightFormat::kInt4;
+}
+// Whether a tensor map can find the rows of x.
+bool is_aligned(tensor::View x) {
+  return x.stride * sizeof(std::uint16_t) % 16 == 0 && reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0;
+}
+
+// Calls run(part, first row) for `most` rows of x after the other.
+template <typename Run>
+void for_parts(std::int64_t rows, std::int64_t most, const __nv_bfloat16* x, const LinearArgs& args,
+               Run run) {
+  for (std::int64_t first = 0; first < rows; first += most) {
+    LinearArgs part = args;
+    part.x = x + first * args.x_stride;
+    part.m = static_cast<int>(std::min(most, rows - first));
+    if (part.out != nullptr) part.out += first * args.out_stride;
+    if (part.next.data != nullptr) part.next = args.next.from_row(first);
+    if (part.partials != nullptr) part.partials += first * args.partials_a_row;
+    if (part.x_partials != nullptr) part.x_partials += first * args.x_partials_a_row;
+    run(part, first);
+  }
 }
 
 void launch_linear(const Launcher& launch, const Weight& weight, const LinearArgs& args) {
@@ -67,17 +92,64 @@ WeightView view_of(const Weight& weight) {
   return view;
 }
 
-CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight) const {
+CudaOps::Made CudaOps::made_of(tensor::View x, const Weight& weight) const {
+  if (made_.view != x.data) return {};
+  CHECK(made_.reader == nullptr || made_.reader == &weight);
+  return made_;
+}
+
+void CudaOps::forget(tensor::View view) {
+  if (made_.view == view.data) made_ = {};
+}
+
+CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight, bool norm_is_deferred) const {
   const bool library_fp8 = weight.format == WeightFormat::kFp8 && fp8_gemm_;
   const bool library_takes_it = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 || library_fp8);
   if (x.rows <= (library_takes_it ? kSmallRows : small_quantized_rows(weight))) return Path::kSmall;
-  const Path own = wide_ ? Path::kWide : Path::kSmall;
+  const bool wide = wide_ && (weight.format != WeightFormat::kBF16 || is_aligned(x));
+  const Path own = wide ? Path::kWide : Path::kSmall;
   // Only FP8 takes a deferred norm to the library: with the scales of its rows.
-  if (gemm_ == nullptr || (x.data == deferred_ && !library_fp8)) return own;
-  if (library_fp8 && wide_ && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows))
-    return Path::kWide;
-  if (weight.format == WeightFormat::kBF16 && wide_ && bf16_wide_wins(weight, x.rows)) return Path::kWide;
+  if (gemm_ == nullptr || (norm_is_deferred && !library_fp8)) return own;
+  if (library_fp8 && wide && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows)) return Path::kWide;
+  if (weight.format == WeightFormat::kBF16 && wide && bf16_wide_wins(weight, x.rows)) return Path::kWide;
   return !library_takes_it && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
+}
+
+bool CudaOps::takes_fp8(tensor::View x, const Weight& weight) const {
+  if (weight.format != WeightFormat::kFp8) return false;
+  const Path path = path_of(x, weight, /*norm_is_deferred=*/false);
+  // The library wants both dimensions of W to be multiples of 16; others are made bf16 for it.
+  return path == Path::kWide || (path == Path::kLibrary && fp8_gemm_ && weight.in_features % 16 == 0 &&
+                                 weight.out_features % 16 == 0);
+}
+
+Fp8Rows CudaOps::fp8_for(tensor::View out, const Weight* reader) {
+  forget(out);
+  if (reader == nullptr || !takes_fp8(out, *reader)) return {};
+  made_ = {.view = out.data, .reader = reader, .fp8 = true};
+  return {ordered_x_.data(), x_scales_.as<float>()};
+}
+
+bool CudaOps::makes_images(Path path, const Weight& weight) {
+  return path == Path::kSmall || (path == Path::kWide && is_integer(weight));
+}
+
+std::byte* CudaOps::next_image() {
+  image_turn_ = 1 - image_turn_;
+  return wide_images_[image_turn_].data();
+}
+
+XRows CudaOps::rows_for(tensor::View out, const Weight* reader, bool norm_is_deferred) {
+  made_ = {};
+  // Images of whole fours, and with nothing to fill up.
+  if (reader != nullptr && is_integer(*reader) && out.rows <= kFewWideColumns &&
+      reader->input_order.size() == 0 && out.cols == image_features(out.cols) &&
+      path_of(out, *reader, norm_is_deferred) == Path::kWide) {
+    const XRows image = wide_image(reader->format, next_image(), wide_columns(out.rows), out.cols);
+    made_ = {.view = out.data, .reader = reader, .image = image};
+    return image;
+  }
+  return {out.data, out.stride};
 }
 
 tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
@@ -88,75 +160,61 @@ tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
   return out;
 }
 
-void CudaOps::own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args) {
+void CudaOps::own_linear(Path path, const Made& made, tensor::View x, const Weight& weight, LinearArgs args) {
   CHECK(x.cols == weight.in_features);
-  const bool are_quantized = x.data == quantized_;
-  quantized_ = nullptr;
-  const std::int64_t partials_a_row = x.cols / 16, out_partials_a_row = (weight.out_features + 15) / 16;
-  if (x.data == deferred_) {
-    args.x_partials = norm_partials_.as<float>();
-    args.eps = deferred_eps_;
-  }
-  // The image of x is made in the weight's order.
-  const tensor::View input = path == Path::kWide ? x : ordered(x, weight);
-  Fp8Rows fp8;
-  if (path == Path::kWide && weight.format == WeightFormat::kFp8) fp8 = rows_in_fp8(x, are_quantized);
   args.weight = view_of(weight);
-  args.x_stride = input.stride;
-  const int most = path == Path::kWide ? kMaxWideRows : kMaxLinearRows;
-  for (std::int64_t first = 0; first < x.rows; first += most) {
-    LinearArgs part = args;
-    part.x = input.as<__nv_bfloat16>() + first * input.stride;
-    part.m = static_cast<int>(std::min<std::int64_t>(most, x.rows - first));
-    if (part.out != nullptr) part.out += first * args.out_stride;
-    if (part.normed != nullptr) part.normed += first * args.normed_stride;
-    if (part.partials != nullptr) part.partials += first * out_partials_a_row;
-    if (part.x_partials != nullptr) part.x_partials += first * partials_a_row;
-    if (path == Path::kSmall)
-      launch_linear(launch_, weight, part);
-    else if (fp8.data == nullptr)
-      wide_linear(weight, part);
-    else
-      launch_wide_linear(
-          launch_, weight.format,
-          {.linear = part, .x = {fp8.data + first * x.cols, wide_columns(part.m), fp8.scales + first}});
+  if (made.partials_a_row > 0) {
+    args.x_partials = norm_partials_.as<float>();
+    args.x_partials_a_row = made.partials_a_row;
+    args.eps = made.eps;
   }
+  if (path == Path::kWide) return wide_linear(made, x, weight, args);
+  const tensor::View input = ordered(x, weight);
+  args.x_stride = input.stride;
+  for_parts(x.rows, kMaxLinearRows, input.as<__nv_bfloat16>(), args,
+            [&](const LinearArgs& part, std::int64_t) { launch_linear(launch_, weight, part); });
 }
 
-void CudaOps::wide_linear(const Weight& weight, const LinearArgs& args) {
-  WideArgs wide;
-  wide.linear = args;
-  wide.x = {wide_image_.data(), wide_columns(args.m),
-            args.x_partials == nullptr ? nullptr : x_scales_.as<float>()};
+void CudaOps::wide_linear(const Made& made, tensor::View x, const Weight& weight, LinearArgs args) {
+  args.x_stride = x.stride;
+  Fp8Rows fp8;
+  if (weight.format == WeightFormat::kFp8) fp8 = rows_in_fp8(made, x);
   const auto* order = weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
-  launch_wide_image(launch_, wide_order(weight.format), args, order, wide.x);
-  launch_wide_linear(launch_, weight.format, wide);
+  const int columns = wide_columns(x.rows);
+  for_parts(x.rows, kMaxWideRows, x.as<__nv_bfloat16>(), args,
+            [&](const LinearArgs& part, std::int64_t first) {
+              WideArgs wide{.linear = part, .columns = columns};
+              if (fp8.data != nullptr) {
+                wide.x = fp8.data + first * x.cols;
+                wide.x_scales = fp8.scales + first;
+              } else if (weight.format == WeightFormat::kBF16) {
+                wide.x = reinterpret_cast<const std::byte*>(part.x);
+              } else if (made.image.is_image()) {
+                wide.x = made.image.data;
+              } else {
+                const XRows image = wide_image(weight.format, next_image(), columns, x.cols);
+                float* scales =
+                    columns > kFewWideColumns && part.x_partials != nullptr ? x_scales_.as<float>() : nullptr;
+                launch_wide_image(launch_, part, order, image, scales);
+                wide.x_scales = scales;
+                wide.x = image.data;
+              }
+              launch_wide_linear(launch_, weight.format, wide);
+            });
 }
 
-Fp8Rows CudaOps::rows_in_fp8(tensor::View x, bool are_quantized) {
+Fp8Rows CudaOps::rows_in_fp8(const Made& made, tensor::View x) {
   const Fp8Rows rows{ordered_x_.data(), x_scales_.as<float>()};
+  if (made.fp8) return rows;
   DeferredNorm norm;
-  if (x.data == deferred_) norm = {norm_partials_.as<float>(), deferred_eps_};
-  if (!are_quantized)
-    launch_quantize_rows(launch_, x.as<__nv_bfloat16>(), x.stride, static_cast<int>(x.rows),
-                         static_cast<int>(x.cols), norm, rows);
+  if (made.partials_a_row > 0) norm = {norm_partials_.as<float>(), made.partials_a_row, made.eps};
+  launch_quantize_rows(launch_, x.as<__nv_bfloat16>(), x.stride, static_cast<int>(x.rows),
+                       static_cast<int>(x.cols), norm, rows);
   return rows;
 }
 
-Fp8Rows CudaOps::quantized_ahead(tensor::View out) {
-  if (!has_fp8_weights_ || out.rows <= kSmallRows) return {};
-  quantized_ = out.data;
-  return {ordered_x_.data(), x_scales_.as<float>()};
-}
-
-bool CudaOps::reads_only_fp8(tensor::View x) const {
-  const auto found = only_e4m3_.find(x.cols);
-  return fp8_gemm_ && found != only_e4m3_.end() && found->second;
-}
-
-void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
-  const bool are_quantized = x.data == quantized_;
-  quantized_ = nullptr;
+void CudaOps::library_linear(const Made& made, tensor::View x, const Weight& weight, tensor::View out,
+                             bool accumulate) {
   const tensor::View input = ordered(x, weight);
   const auto multiply = [&](const LibraryGemm::Product& product, const LibraryGemm::Operands& operands) {
     gemm_->multiply(product, operands, gemm_workspace_.data(), launch_.stream);
@@ -180,13 +238,14 @@ void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View 
   in_fp8.fp8 = true;
   in_fp8.x_stride = x.cols;
   if (weight.format == WeightFormat::kFp8 && fp8_gemm_ && gemm_->can_multiply(in_fp8)) {
-    const Fp8Rows rows = rows_in_fp8(x, are_quantized);
+    const Fp8Rows rows = rows_in_fp8(made, x);
     return multiply(in_fp8, {.x = rows.data,
                              .w = weight.data.data(),
                              .x_scales = rows.scales,
                              .w_scales = weight.scales.as<float>(),
                              .out = out.data});
   }
+  CHECK(!made.fp8);
   // Weights made bf16, a part at a time.
   const std::int64_t part =
       static_cast<std::int64_t>(kDequantizedBytes / sizeof(std::uint16_t)) / x.cols / 16 * 16;
@@ -199,49 +258,54 @@ void CudaOps::library_linear(tensor::View x, const Weight& weight, tensor::View 
 }
 
 void CudaOps::linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
-  const Path path = path_of(x, weight);
-  if (path == Path::kLibrary) return library_linear(x, weight, out, accumulate);
+  const Made made = made_of(x, weight);
+  const Path path = path_of(x, weight, made.partials_a_row > 0);
+  if (path == Path::kLibrary) return library_linear(made, x, weight, out, accumulate);
   CHECK(out.dtype == tensor::DType::kF32);
   LinearArgs args;
   args.epilogue = accumulate ? Epilogue::kAdd : Epilogue::kStore;
   args.out = out.as<float>();
   args.out_stride = out.stride;
-  own_linear(path, x, weight, args);
+  own_linear(path, made, x, weight, args);
 }
 
 void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
-                              float eps, tensor::View normed) {
-  const Path path = path_of(x, weight);
-  // A deferred norm saves a kernel, but for FP8, which needs one anyhow: rms_norm() quantises too.
+                              float eps, tensor::View normed, const Weight* reader) {
+  const Made made = made_of(x, weight);
+  const Path path = path_of(x, weight, made.partials_a_row > 0);
+  // A deferred norm saves a kernel, but for FP8, which needs one anyhow: norm_rows() quantises too.
   if (path == Path::kLibrary || (path == Path::kWide && weight.format == WeightFormat::kFp8)) {
     linear(x, weight, sum, /*accumulate=*/true);
-    return rms_norm(sum, norm, eps, normed);
+    return norm_rows(sum, norm, eps, normed, reader);
   }
   LinearArgs args;
   args.epilogue = Epilogue::kAddNorm;
   args.out = sum.as<float>();
   args.out_stride = sum.stride;
-  args.normed = normed.as<__nv_bfloat16>();
-  args.normed_stride = normed.stride;
   args.norm = norm;
   args.partials = norm_partials_.as<float>();
-  own_linear(path, x, weight, args);
-  deferred_ = normed.data;
-  deferred_eps_ = eps;
+  const int of_partial = path == Path::kWide ? rows_a_partial(wide_columns(x.rows)) : 16;
+  args.partials_a_row = static_cast<int>((weight.out_features + of_partial - 1) / of_partial);
+  args.next = rows_for(normed, makes_images(path, weight) ? reader : nullptr, /*norm_is_deferred=*/true);
+  made_.view = normed.data;
+  made_.partials_a_row = args.partials_a_row;
+  made_.eps = eps;
+  own_linear(path, made, x, weight, args);
 }
 
-void CudaOps::linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) {
+void CudaOps::linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out,
+                            const Weight* reader) {
   CHECK(weight.pairs);
-  const Path path = path_of(x, weight);
+  const Made made = made_of(x, weight);
+  const Path path = path_of(x, weight, made.partials_a_row > 0);
   if (path == Path::kLibrary) {
-    library_linear(x, weight, gate_up, /*accumulate=*/false);
-    return swiglu(gate_up, out);
+    library_linear(made, x, weight, gate_up, /*accumulate=*/false);
+    return activate_rows(gate_up, out, reader);
   }
   LinearArgs args;
   args.epilogue = Epilogue::kSwiglu;
-  args.normed = out.as<__nv_bfloat16>();
-  args.normed_stride = out.stride;
-  own_linear(path, x, weight, args);
+  args.next = rows_for(out, makes_images(path, weight) ? reader : nullptr, /*norm_is_deferred=*/false);
+  own_linear(path, made, x, weight, args);
 }
 
 }  // namespace pagoda::kernels::cuda

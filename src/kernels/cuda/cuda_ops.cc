@@ -111,16 +111,7 @@ std::string CudaOps::description() const {
                      gemm_ != nullptr ? "cuBLASLt" : "no cuBLASLt: " + no_gemm_);
 }
 
-Weight CudaOps::pack(const WeightSource& source) {
-  Weight weight = packer_->pack(source, arena_);
-  const bool e4m3 = (fp8_gemm_ || wide_) && weight.format == WeightFormat::kFp8;
-  has_fp8_weights_ = has_fp8_weights_ || e4m3;
-  // The library wants both dimensions of W to be multiples of 16; others are made bf16 for it.
-  const bool always = e4m3 && weight.in_features % 16 == 0 && weight.out_features % 16 == 0;
-  const auto [found, fresh] = only_e4m3_.emplace(weight.in_features, always);
-  if (!fresh) found->second = found->second && always;
-  return weight;
-}
+Weight CudaOps::pack(const WeightSource& source) { return packer_->pack(source, arena_); }
 
 tensor::Buffer CudaOps::place(tensor::Buffer host) {
   if (host.size() == 0) return host;
@@ -164,7 +155,7 @@ std::size_t CudaOps::kv_layer_block_bytes(const KvShape& shape) const {
 
 std::size_t CudaOps::scratch_bytes(const OpsLimits& limits) const {
   const std::size_t splits = splits_of(limits.max_context);
-  return (wide_ ? wide_image_bytes(limits.max_features) : 0) +
+  return (wide_ ? 2 * wide_image_bytes(limits.max_features) : 0) +
          (gemm_ != nullptr ? LibraryGemm::kWorkspaceBytes + kDequantizedBytes : 0) +
          std::max<std::size_t>(limits.max_tokens, kMaxWideRows) * sizeof(float) +
          limits.max_tokens * limits.max_features * sizeof(std::uint16_t) +
@@ -179,7 +170,9 @@ void CudaOps::reserve(const OpsLimits& limits) {
     gemm_workspace_ = arena_.allocate(kTag, LibraryGemm::kWorkspaceBytes);
     dequantized_ = arena_.allocate(kTag, kDequantizedBytes);
   }
-  if (wide_) wide_image_ = arena_.allocate(kTag, wide_image_bytes(limits.max_features));
+  if (wide_)
+    for (tensor::Buffer& image : wide_images_)
+      image = arena_.allocate(kTag, wide_image_bytes(limits.max_features));
   x_scales_ = arena_.allocate(kTag, std::max<std::size_t>(limits.max_tokens, kMaxWideRows) * sizeof(float));
   max_x_columns_ = limits.max_features;
   ordered_x_ = arena_.allocate(kTag, limits.max_tokens * limits.max_features * sizeof(std::uint16_t));
@@ -198,16 +191,22 @@ void CudaOps::embed(std::span<const std::int32_t> tokens, const Weight& embeddin
 }
 
 void CudaOps::rms_norm(tensor::View x, const float* weight, float eps, tensor::View out) {
-  if (out.data == deferred_) deferred_ = nullptr;
+  norm_rows(x, weight, eps, out, /*reader=*/nullptr);
+}
+
+void CudaOps::norm_rows(tensor::View x, const float* weight, float eps, tensor::View out,
+                        const Weight* reader) {
   launch_rms_norm(launch_, x.as<float>(), x.stride, weight, eps, static_cast<int>(x.rows),
-                  static_cast<int>(x.cols), out.as<__nv_bfloat16>(), out.stride, quantized_ahead(out));
+                  static_cast<int>(x.cols), out.as<__nv_bfloat16>(), out.stride, fp8_for(out, reader));
 }
 
 void CudaOps::swiglu(tensor::View gate_up, tensor::View out) {
-  const Fp8Rows ahead = quantized_ahead(out);
-  const bool fp8_alone = ahead.data != nullptr && reads_only_fp8(out);
+  activate_rows(gate_up, out, /*reader=*/nullptr);
+}
+
+void CudaOps::activate_rows(tensor::View gate_up, tensor::View out, const Weight* reader) {
   launch_swiglu(launch_, gate_up.as<__nv_bfloat16>(), gate_up.stride, static_cast<int>(out.rows),
-                static_cast<int>(out.cols), fp8_alone ? nullptr : out.as<__nv_bfloat16>(), out.stride, ahead);
+                static_cast<int>(out.cols), out.as<__nv_bfloat16>(), out.stride, fp8_for(out, reader));
 }
 
 void CudaOps::gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) {
@@ -220,8 +219,7 @@ AttentionView CudaOps::attention_view(const AttentionArgs& args, const KvCache& 
   AttentionView view;
   view.qkv = args.q.as<float>();
   view.qkv_stride = args.q.stride;
-  view.out = args.out.as<__nv_bfloat16>();
-  view.out_stride = args.out.stride;
+  view.out = {args.out.data, args.out.stride};
   view.kv.data = cache.block(layer, 0);
   view.kv.block_bytes = static_cast<std::int64_t>(cache.layer_block_bytes);
   view.kv.format = cache.shape.format;
@@ -261,6 +259,7 @@ void CudaOps::rope_and_write_kv(const RopeArgs& args, const KvCache& cache, std:
 void CudaOps::attention(const AttentionArgs& args, const KvCache& cache, std::int64_t layer,
                         const SequenceBatch& sequences) {
   AttentionView view = attention_view(args, cache, layer);
+  forget(args.out);
   view.slices = sequences.slices.data();
   launch_prefill_attention(launch_, view, 0, static_cast<int>(sequences.slices.size()),
                            std::max(1, sequences.max_queries));
@@ -272,6 +271,7 @@ void CudaOps::rope_attention(const RopeArgs& rope, const AttentionArgs& args, co
   set_rope(rope, view);
   view.slices = sequences.slices.data();
   const int decodes = sequences.num_decodes, others = static_cast<int>(sequences.slices.size()) - decodes;
+  view.out = rows_for(args.out, others == 0 ? args.reader : nullptr, /*norm_is_deferred=*/false);
   if (decodes > 0) launch_decode_attention(launch_, view, decodes, sequences.max_context);
   if (others == 0) return;
   launch_rope_and_write(launch_, view, decodes, others, sequences.max_queries, /*queries=*/false);

@@ -1,7 +1,6 @@
 #pragma once
 // The CUDA backend: state shared by its operators. One instance a model, one thread.
 
-#include <map>
 #include <memory>
 
 #include "kernels/cuda/attention_args.cuh"
@@ -48,8 +47,9 @@ class CudaOps final : public CudaBackend {
   void swiglu(tensor::View gate_up, tensor::View out) override;
   void gather_rows(tensor::View x, std::span<const std::int32_t> rows, tensor::View out) override;
   void linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm, float eps,
-                       tensor::View normed) override;
-  void linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out) override;
+                       tensor::View normed, const Weight* reader) override;
+  void linear_swiglu(tensor::View x, const Weight& weight, tensor::View gate_up, tensor::View out,
+                     const Weight* reader) override;
   void rope_attention(const RopeArgs& rope, const AttentionArgs& args, const KvCache& cache,
                       std::int64_t layer, const SequenceBatch& sequences) override;
 
@@ -77,18 +77,40 @@ class CudaOps final : public CudaBackend {
   // library.
   enum class Path { kSmall, kWide, kLibrary };
   static constexpr std::size_t kDequantizedBytes = std::size_t{64} << 20;  // W made bf16, a part at a time
-  Path path_of(tensor::View x, const Weight& weight) const;
+  // What the operator that made a view's values has left for the linear operators that read it.
+  struct Made {
+    const std::byte* view = nullptr;  // whose data
+    const Weight* reader = nullptr;   // if they are not in the view, but as this weight's product reads them:
+    bool fp8 = false;                 // as e4m3 in ordered_x_ and x_scales_,
+    XRows image;                      // or as an image
+    // If their norm is deferred (linear_args.cuh): sums a row in norm_partials_, and its eps.
+    int partials_a_row = 0;
+    float eps = 0;
+  };
+  Made made_of(tensor::View x, const Weight& weight) const;
+  // The view has been written to, as it is.
+  void forget(tensor::View view);
+  Path path_of(tensor::View x, const Weight& weight, bool norm_is_deferred) const;
+  // Whether the product reads x in e4m3.
+  bool takes_fp8(tensor::View x, const Weight& weight) const;
+  // Where to leave `out` in e4m3, and nowhere else, if its reader takes that.
+  Fp8Rows fp8_for(tensor::View out, const Weight* reader);
+  // Whether that kernel can leave an image to its reader.
+  static bool makes_images(Path path, const Weight& weight);
+  // Where to leave `out`: in an image if its reader takes that, or in the view.
+  XRows rows_for(tensor::View out, const Weight* reader, bool norm_is_deferred);
   // By our kernels, with what the epilogue makes of it.
-  void own_linear(Path path, tensor::View x, const Weight& weight, LinearArgs args);
-  void wide_linear(const Weight& weight, const LinearArgs& args);
+  void own_linear(Path path, const Made& made, tensor::View x, const Weight& weight, LinearArgs args);
+  void wide_linear(const Made& made, tensor::View x, const Weight& weight, LinearArgs args);
   // bf16 weights, or parts of others made bf16, in the library.
-  void library_linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate);
+  void library_linear(const Made& made, tensor::View x, const Weight& weight, tensor::View out,
+                      bool accumulate);
+  void norm_rows(tensor::View x, const float* weight, float eps, tensor::View out, const Weight* reader);
+  void activate_rows(tensor::View gate_up, tensor::View out, const Weight* reader);
   // x in e4m3, with the scales of its deferred norm.
-  Fp8Rows rows_in_fp8(tensor::View x, bool are_quantized);
-  // Where to leave `out` in e4m3 too, for the linear operator that comes next, if that is likely to want it.
-  Fp8Rows quantized_ahead(tensor::View out);
-  // Whether what quantized_ahead() left of x, if anything, is all that linear operators read of it.
-  bool reads_only_fp8(tensor::View x) const;
+  Fp8Rows rows_in_fp8(const Made& made, tensor::View x);
+  // The other of two images than that of the operator before.
+  std::byte* next_image();
   // x with its columns in the order of the weight's.
   tensor::View ordered(tensor::View x, const Weight& weight);
   AttentionView attention_view(const AttentionArgs& args, const KvCache& cache, std::int64_t layer) const;
@@ -100,22 +122,16 @@ class CudaOps final : public CudaBackend {
   std::unique_ptr<Packer> packer_;
   std::string no_gemm_;  // why there is no library
   std::unique_ptr<LibraryGemm> gemm_;
-  bool wide_ = false;                       // whether linear_wide.cuh's kernels run here
-  bool fp8_gemm_ = false;                   // whether the library multiplies e4m3, with a scale a row
-  bool has_fp8_weights_ = false;            // that are multiplied with e4m3
-  std::map<std::int64_t, bool> only_e4m3_;  // by the columns of x: whether all weights are such
+  bool wide_ = false;      // whether linear_wide.cuh's kernels run here
+  bool fp8_gemm_ = false;  // whether the library multiplies e4m3, with a scale a row
   cudaEvent_t events_[kEvents] = {};
   cudaEvent_t time_points_[kTimePoints] = {};  // made when first used
   // Scratch.
   tensor::Buffer gemm_workspace_, dequantized_, ordered_x_, norm_partials_, attention_partials_,
-      attention_arrivals_, sample_parts_, x_scales_, wide_image_;
+      attention_arrivals_, sample_parts_, x_scales_, wide_images_[2];
+  int image_turn_ = 0;
   std::int64_t max_splits_ = 1, max_sample_rows_ = 0, max_x_columns_ = 0;
-  // Which view holds values whose norm is deferred to the next linear operator (linear_args.cuh), and its
-  // eps.
-  const std::byte* deferred_ = nullptr;
-  float deferred_eps_ = 0;
-  // Which view's values lie in ordered_x_ and x_scales_ as e4m3.
-  const std::byte* quantized_ = nullptr;
+  Made made_;  // by the last operator that left something
 };
 
 }  // namespace pagoda::kernels::cuda

@@ -58,20 +58,54 @@ __device__ __forceinline__ void add_sums(float (&sum)[MT][NT][4], const float* s
       }
 }
 
-// The deferred norm of x: one scale a row of x, by the warps in turn.
-template <int NT>
-__device__ __forceinline__ void row_scales(const LinearArgs& p, float* scales, int warp, int lane) {
-  const int count = p.weight.in_features / 16;
-  for (int n = warp; n < NT * 8; n += kLinearWarps) {
-    float scale = 1;
-    if (p.x_partials != nullptr && n < p.m) {
-      float total = 0;
-      for (int i = lane; i < count; i += 32) total += p.x_partials[static_cast<std::int64_t>(n) * count + i];
-      scale = rsqrtf(warp_sum(total) / static_cast<float>(p.weight.in_features) + p.eps);
-    }
-    if (lane == 0) scales[n] = scale;
+// The deferred norm of x: one scale a row of x, by the warps in turn. What is fetched early is added up late,
+// where that costs few registers: nobody else would wait for this warp. The order of additions is the same.
+template <int NT, bool kLate>
+struct RowScales {
+  static constexpr int kAtOnce = 8;
+  static_assert(kLinearWarps == 8);  // rows of a step of B
+  float first[kAtOnce];
+
+  static __device__ __forceinline__ const float* partials_of(const LinearArgs& p, int n, int lane) {
+    return p.x_partials == nullptr || n >= p.m ? nullptr : p.x_partials + n * p.x_partials_a_row + lane;
   }
-}
+  // The values i, i + 32, ... of a row's partials.
+  static __device__ __forceinline__ void load(const float* partials, int left, float (&to)[kAtOnce]) {
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) to[j] = 32 * j < left ? partials[32 * j] : 0.0f;
+  }
+  __device__ __forceinline__ void write(const LinearArgs& p, const float* partials, int lane,
+                                        float* scale) const {
+    float value = 1;
+    if (partials != nullptr) {
+      float total = 0;
+      for (int j = 0; j < kAtOnce; ++j) total += first[j];
+      for (int i = 32 * kAtOnce; i < p.x_partials_a_row - lane; i += 32 * kAtOnce) {
+        float more[kAtOnce];
+        load(partials + i, p.x_partials_a_row - lane - i, more);
+        for (int j = 0; j < kAtOnce; ++j) total += more[j];
+      }
+      value = rsqrtf(warp_sum(total) / static_cast<float>(p.weight.in_features) + p.eps);
+    }
+    if (lane == 0) *scale = value;
+  }
+
+  // mine: of row `warp`.
+  __device__ __forceinline__ void fetch(const LinearArgs& p, const float* mine, int warp, int lane,
+                                        float* scales) {
+#pragma unroll
+    for (int i = 0; i < NT; ++i) {
+      const int n = warp + i * kLinearWarps;
+      const float* partials = i == 0 ? mine : partials_of(p, n, lane);
+      if (partials != nullptr) load(partials, p.x_partials_a_row - lane, first);
+      if constexpr (!kLate) write(p, partials, lane, scales + n);
+    }
+  }
+  __device__ __forceinline__ void finish(const LinearArgs& p, const float* mine, int warp, int lane,
+                                         float* scales) const {
+    if constexpr (kLate) write(p, mine, lane, scales + warp);
+  }
+};
 
 // The elements of a block that a thread finishes, and what it needs for that beside the sums: fetched while
 // they are not there yet.
@@ -80,7 +114,6 @@ struct Finish {
   static constexpr int kRows = MT * 16, kArea = kRows * NT * 8, kThreads = kLinearWarps * 32;
   static constexpr int kTurns = (kArea + kThreads - 1) / kThreads;
   ElementInputs inputs[kTurns];
-  float scale[kTurns];
 
   // Every thread of a warp takes part in every turn: there are shuffles.
   template <typename Element>
@@ -96,11 +129,15 @@ struct Finish {
     }
   }
 
-  __device__ __forceinline__ void fetch(const LinearArgs& p, int first_tile, int warp) {
+  __device__ __forceinline__ void prepare(const LinearArgs& p, int first_tile, int warp) {
     for_each(p, first_tile, warp, [&](int turn, int, int n, int, int n_out, bool valid) {
-      inputs[turn].fetch(p, n, n_out, valid);
-      scale[turn] = valid ? p.weight.row_scale(n_out) : 1.0f;
+      inputs[turn].prepare(p, n, n_out, valid);
     });
+  }
+  __device__ __forceinline__ void fetch(int warp) {
+#pragma unroll
+    for (int turn = 0; turn < kTurns; ++turn)
+      if (turn * kThreads + warp * 32 < kArea) inputs[turn].fetch();
   }
 
   __device__ __forceinline__ void run(const LinearArgs& p, const float* slots, const float* scales,
@@ -114,7 +151,9 @@ struct Finish {
       } else {
         for (int s = 0; s < kLinearSlots<MT, NT>; ++s) y += slots[s * kArea + i];
       }
-      finish_element(p, n, tile, i % 16, n_out, valid, y * (scales[n] * scale[turn]), inputs[turn]);
+      // Nobody wants images of so few rows that one step of B holds.
+      finish_element<(NT > 1)>(p, n, tile, i % 16, n_out, valid, y * (scales[n] * inputs[turn].scale),
+                               inputs[turn]);
     });
   }
 };
@@ -123,69 +162,85 @@ template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead
 __global__ __launch_bounds__(kLinearWarps * 32,
                              kBlocks) void linear_kernel(const __grid_constant__ LinearArgs p) {
   using Plan = LinearPlan<Format, MT, NT, kBlocks, kDepth, kXAhead>;
+  // More rows of x take too many registers.
+  constexpr bool kPrepares = Format::kPrepares && NT <= 2;
+  constexpr bool kLate = kPrepares && NT == 1 && (kXAhead || Format::kScalesLate);
   extern __shared__ __align__(16) std::byte shared[];
   auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes);
   float* scales = slots + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
   const int warp = warp_index(), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int first_tile = blockIdx.x * MT;
-  const int chunks = (p.weight.in_features + Format::kChunk - 1) / Format::kChunk;
+  // Of the warp's chunks, counted from its first: each is kLinearWarps behind the one before.
+  const int chunks = (p.weight.in_features + Format::kChunk - 1) / Format::kChunk - warp;
 
   typename Format::Raw raw[kDepth][MT];
-  for (int d = 0; d < kDepth; ++d) {
-    const int chunk = warp + d * kLinearWarps;
-    if (chunk < chunks)
-      for (int i = 0; i < MT; ++i) raw[d][i] = Format::load(p.weight, first_tile + i, chunk, lane);
+  const typename Format::template Cursor<MT> cursor(p.weight, first_tile, warp, lane);
+  const auto load_w = [&](int ahead, int d) {
+    for (int i = 0; i < MT; ++i) raw[d][i] = Format::template load<MT>(p.weight, cursor, i, ahead);
+  };
+  for (int d = 0; d < kDepth; ++d)
+    if (d * kLinearWarps < chunks) load_w(d * kLinearWarps, d);
+
+  const __nv_bfloat16* x[NT];
+  for (int j = 0; j < NT; ++j) {
+    // Surplus columns are not stored.
+    x[j] = p.x + min(j * 8 + g, p.m - 1) * p.x_stride + warp * Format::kChunk + c * Format::kXLane;
+    if constexpr (kPrepares) work_out(x[j]);
   }
+  const auto x_at = [&](int ahead, int piece, int j) {
+    return x[j] + ahead * Format::kChunk + piece * Format::kXStep;
+  };
+  int of_ring = warp * kDepth * Plan::kXChunk + lane % Plan::kXLanes;
+  if constexpr (kPrepares) work_out(of_ring);
+  uint4* const ring = reinterpret_cast<uint4*>(shared) + of_ring;
+  const auto x_copy = [&](int d, int piece, int j) {
+    return ring + d * Plan::kXChunk + (piece * NT + j) * Plan::kXLanes;
+  };
+  const auto fetch_x = [&](int ahead, int d) {
+    if constexpr (kXAhead) {
+      // What stands for a column that is no row of x does not matter: its sums are not stored.
+      for (int j = 0; j < NT; ++j)
+        if (ahead < chunks && j * 8 + g < p.m)
+          for (int piece = 0; piece < Format::kXPieces; ++piece)
+            copy_16_async(x_copy(d, piece, j), x_at(ahead, piece, j));
+      copies_close();
+    }
+  };
+  const float* my_partials = RowScales<NT, kLate>::partials_of(p, warp, lane);
+  if constexpr (kPrepares) work_out(my_partials);
+  Finish<MT, NT> finish;
+  if constexpr (kPrepares) finish.prepare(p, first_tile, warp);
   // Weights never change; everything below was written by the kernel before.
   wait_for_previous();
   let_next_start();
 
-  const __nv_bfloat16* x[NT];
-  for (int j = 0; j < NT; ++j)
-    x[j] = p.x + min(j * 8 + g, p.m - 1) * p.x_stride + c * Format::kXLane;  // surplus columns are not stored
-  const auto x_at = [&](int chunk, int piece, int j) {
-    return x[j] + chunk * Format::kChunk + piece * Format::kXStep;
-  };
-  uint4* const ring = reinterpret_cast<uint4*>(shared) + warp * kDepth * Plan::kXChunk + lane % Plan::kXLanes;
-  const auto x_copy = [&](int d, int piece, int j) {
-    return ring + d * Plan::kXChunk + (piece * NT + j) * Plan::kXLanes;
-  };
-  const auto fetch_x = [&](int chunk, int d) {
-    if constexpr (kXAhead) {
-      // What stands for a column that is no row of x does not matter: its sums are not stored.
-      for (int j = 0; j < NT; ++j)
-        if (chunk < chunks && j * 8 + g < p.m)
-          for (int piece = 0; piece < Format::kXPieces; ++piece)
-            copy_16_async(x_copy(d, piece, j), x_at(chunk, piece, j));
-      copies_close();
-    }
-  };
-  for (int d = 0; d < kDepth; ++d) fetch_x(warp + d * kLinearWarps, d);
-  row_scales<NT>(p, scales, warp, lane);
-  Finish<MT, NT> finish;
-  finish.fetch(p, first_tile, warp);
+  for (int d = 0; d < kDepth; ++d) fetch_x(d * kLinearWarps, d);
+  RowScales<NT, kLate> row_scales;
+  row_scales.fetch(p, my_partials, warp, lane, scales);
+  if constexpr (!kPrepares) finish.prepare(p, first_tile, warp);
+  finish.fetch(warp);
 
   float sum[MT][NT][4] = {};
-  for (int base = warp; base < chunks; base += kDepth * kLinearWarps) {
+  for (int base = 0; base < chunks; base += kDepth * kLinearWarps) {
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
-      const int chunk = base + d * kLinearWarps;
-      if (chunk >= chunks) break;
+      const int now = base + d * kLinearWarps;
+      if (now >= chunks) break;
       if constexpr (kXAhead) copies_wait<kDepth - 1>();
       Format::template multiply<MT, NT>(
           raw[d],
           [&](int piece, int j) {
             if constexpr (kXAhead) return *x_copy(d, piece, j);
-            return load_16(x_at(chunk, piece, j));
+            return load_16(x_at(now, piece, j));
           },
           sum);
-      const int next = chunk + kDepth * kLinearWarps;
-      if (next < chunks)
-        for (int i = 0; i < MT; ++i) raw[d][i] = Format::load(p.weight, first_tile + i, next, lane);
+      const int next = now + kDepth * kLinearWarps;
+      if (next < chunks) load_w(next, d);
       fetch_x(next, d);
     }
   }
 
+  row_scales.finish(p, my_partials, warp, lane, scales);
   constexpr int kArea = MT * 16 * NT * 8;
   if constexpr (kLinearSlots<MT, NT> == kLinearWarps) {
     write_sums<MT, NT>(sum, slots + warp * kArea, lane);

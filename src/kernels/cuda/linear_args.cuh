@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/tile_layout.cuh"
+#include "kernels/cuda/x_rows.cuh"
 
 namespace pagoda::kernels::cuda {
 
@@ -28,23 +29,26 @@ struct WeightView {
 enum class Epilogue : int {
   kStore,    // out = y
   kAdd,      // out += y
-  kAddNorm,  // out += y; normed = bf16(out * norm); sums of squares of out to partials
-  kSwiglu,   // normed (bf16) = silu(gate) * up; tiles hold 8 rows of gate and the 8 of up
+  kAddNorm,  // out += y; next = out * norm; sums of squares of out to partials
+  kSwiglu,   // next = silu(gate) * up; tiles hold 8 rows of gate and the 8 of up
 };
 
 struct LinearArgs {
   WeightView weight;
-  const __nv_bfloat16* x = nullptr;  // [m, in], rows readable up to whole chunks
+  const __nv_bfloat16* x = nullptr;  // [m, in], followed by zeros up to whole chunks
   std::int64_t x_stride = 0;
   int m = 0;
   float* out = nullptr;  // [m, out]; not for kSwiglu
   std::int64_t out_stride = 0;
-  __nv_bfloat16* normed = nullptr;  // kAddNorm: [m, out]; kSwiglu: [m, out / 2]
-  std::int64_t normed_stride = 0;
+  XRows next;                   // kAddNorm: [m, out]; kSwiglu: [m, out / 2]. An image only if m > 8
   const float* norm = nullptr;  // kAddNorm: [out]
-  float* partials = nullptr;    // kAddNorm: [m, out / 16]
+  // kAddNorm: [m, partials_a_row], sums of 16 neighbours each, or of as many as rows_a_partial() says
+  // (wide_args.cuh).
+  float* partials = nullptr;
+  int partials_a_row = 0;
   // If x is what kAddNorm left: y is multiplied by 1 / sqrt(sum of its row of partials / in + eps).
-  const float* x_partials = nullptr;  // [m, in / 16]
+  const float* x_partials = nullptr;
+  int x_partials_a_row = 0;
   float eps = 0;
   Epilogue epilogue = Epilogue::kStore;
 };

@@ -32,43 +32,69 @@ __device__ __forceinline__ TileRaw read_tile(const std::byte* chunk, int lane) {
   return {load_16(chunk + lane * 16), load_16(chunk + 512 + lane * 16)};
 }
 
-// Row-major, kBytes a k.
-template <int kBytes>
+// A format's Cursor is where a lane finds its bytes of MT neighbouring tiles, the first of which is even if
+// there are two, from a first chunk on: load() takes those of tile i and of the chunk that lies `ahead`
+// further.
+
+// Row-major, kBytes a k. Behind the end of a row comes another, or what pack.cc has left free: x is zero
+// there.
+template <int kBytes, bool kPrepares>
 struct RowMajor {
   using Raw = TileRaw;
   static constexpr int kChunk = 64 / kBytes;
-  static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
-    const int g = lane / 4, c = lane % 4, k = chunk * kChunk + c * 16 / kBytes;
-    if (k >= w.in_features) return {};
-    const int low = min(w.row_of(tile, g), w.out_features - 1),
-              high = min(w.row_of(tile, g + 8), w.out_features - 1);
-    return {load_stream(w.data + (static_cast<std::int64_t>(low) * w.in_features + k) * kBytes),
-            load_stream(w.data + (static_cast<std::int64_t>(high) * w.in_features + k) * kBytes)};
+  template <int MT>
+  struct Cursor {
+    const std::byte *low[MT], *high[MT];
+
+    __device__ __forceinline__ Cursor(const WeightView& w, int tile, int chunk, int lane) {
+      const int g = lane / 4, c = lane % 4, k = chunk * kChunk + c * 16 / kBytes;
+      const auto at = [&](int of_tile, int r) {
+        const int row = min(w.row_of(of_tile, r), w.out_features - 1);
+        return w.data + (static_cast<std::int64_t>(row) * w.in_features + k) * kBytes;
+      };
+      for (int i = 0; i < MT; ++i) {
+        low[i] = at(tile + i, g);
+        high[i] = at(tile + i, g + 8);
+        if constexpr (kPrepares) work_out(low[i]);
+        if constexpr (kPrepares) work_out(high[i]);
+      }
+    }
+  };
+  template <int MT>
+  static __device__ __forceinline__ Raw load(const WeightView&, const Cursor<MT>& from, int i, int ahead) {
+    return {load_stream(from.low[i] + ahead * 64), load_stream(from.high[i] + ahead * 64)};
   }
 };
 
-template <int kValues>
-struct Tiled {
-  static constexpr int kChunk = kValues;
-  static __device__ __forceinline__ TileRaw load_tile(const WeightView& w, int tile, int chunk, int lane) {
+// Tiles of chunks of kChunk values, of which there are whole stacks in memory.
+template <int kChunk>
+struct TileCursor {
+  const std::byte* data;
+
+  __device__ __forceinline__ TileCursor(const WeightView& w, int tile, int chunk, int lane) {
     const int chunks = (w.in_features + kChunk - 1) / kChunk;
-    const std::byte* base =
-        w.data + piece_of(min(tile, w.tiles - 1), chunks, chunk) * kTileChunkBytes + lane * 16;
-    return {load_stream(base), load_stream(base + 512)};
+    data = w.data + piece_of(tile, chunks, chunk) * kTileChunkBytes + lane * 16;
+    work_out(data);
+  }
+  __device__ __forceinline__ TileRaw load(int i, int ahead) const {
+    const std::byte* at = data + ahead * (kStackTiles * kTileChunkBytes) + i * kTileChunkBytes;
+    return {load_stream(at), load_stream(at + 512)};
   }
 };
 
 // Of x a lane multiplies kXPieces pieces of 8 elements a chunk, for each of NT rows: multiply() asks for them
 // as x(piece, j). In memory they lie kXStep elements apart, and from one lane of a quad to the next kXLane.
 
-struct Bf16Format : RowMajor<2> {
+struct Bf16Format : RowMajor<2, /*kPrepares=*/false> {
   static constexpr int kXLane = 8, kXPieces = 1, kXStep = 0;
   // As measured on an H200: chunks a warp has under way, with two blocks an SM, with one (0: not worth it);
   // blocks of two tiles an SM, their chunks under way, and how many tiles an SM they are faster for; rows of
-  // x up to which x is fetched ahead too.
+  // x up to which x is fetched ahead too; whether addresses are worked out before the kernel before has
+  // ended, and whether the scales of more rows than are fetched ahead are added up late.
   static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 8;
   static constexpr int kTallBlocks = 2, kTallDepth = 2, kTallTiles = 6;
   static constexpr int kRowsAhead = 8;
+  static constexpr bool kScalesLate = false, kPrepares = false;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     uint4 b[NT];
@@ -138,9 +164,10 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
   }
 }
 
-struct Fp8Format : RowMajor<1> {
+struct Fp8Format : RowMajor<1, /*kPrepares=*/true> {
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
   static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
+  static constexpr bool kScalesLate = true, kPrepares = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
@@ -148,13 +175,18 @@ struct Fp8Format : RowMajor<1> {
   }
 };
 
-struct Int8Format : Tiled<kInt8Chunk> {
+struct Int8Format {
+  static constexpr int kChunk = kInt8Chunk;
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
   static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
+  static constexpr bool kScalesLate = true, kPrepares = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = kAnyTiles;
   using Raw = TileRaw;
-  static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
-    return load_tile(w, tile, chunk, lane);
+  template <int MT>
+  using Cursor = TileCursor<kChunk>;
+  template <int MT>
+  static __device__ __forceinline__ Raw load(const WeightView&, const Cursor<MT>& from, int i, int ahead) {
+    return from.load(i, ahead);
   }
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
@@ -165,10 +197,11 @@ struct Int8Format : Tiled<kInt8Chunk> {
 // One scale (and zero point) a group of kGroupWords * 32 inputs; kGroupWords is 4 for groups of whole chunks,
 // or 1.
 template <int kGroupWords, bool kZeros>
-struct Int4Format : Tiled<kInt4Chunk> {
-  using Base = Tiled<kInt4Chunk>;
+struct Int4Format {
+  static constexpr int kChunk = kInt4Chunk;
   static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32;
   static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kRowsAhead = 4;
+  static constexpr bool kScalesLate = false, kPrepares = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = kGroupWords == 4 ? kAnyTiles : 0;
   static constexpr int kGroups = 4 / kGroupWords;  // of a chunk
   struct Raw : TileRaw {
@@ -199,11 +232,27 @@ struct Int4Format : Tiled<kInt4Chunk> {
   static __device__ __forceinline__ int group_of(const WeightView& w, int chunk) {
     return kGroupWords == 4 ? chunk >> w.group_shift : chunk * kGroups;
   }
-  static __device__ __forceinline__ Raw load(const WeightView& w, int tile, int chunk, int lane) {
+  template <int MT>
+  struct Cursor {
+    TileCursor<kChunk> tiles;
+    int first;  // chunk
+    const std::uint16_t *scales, *zeros;
+
+    __device__ __forceinline__ Cursor(const WeightView& w, int tile, int chunk, int lane)
+        : tiles(w, tile, chunk, lane), first(chunk) {
+      const std::int64_t at = piece_of(tile, w.groups, 0) * 16 + lane / 4;
+      scales = w.group_scales + at;
+      zeros = w.group_zeros + at;
+      work_out(scales);
+      if constexpr (kZeros) work_out(zeros);
+    }
+  };
+  template <int MT>
+  static __device__ __forceinline__ Raw load(const WeightView& w, const Cursor<MT>& from, int i, int ahead) {
     Raw raw;
-    static_cast<TileRaw&>(raw) = Base::load_tile(w, tile, chunk, lane);
-    const std::int64_t at = piece_of(min(tile, w.tiles - 1), w.groups, group_of(w, chunk)) * 16;
-    read_groups(w.group_scales + at, w.group_zeros + at, kStackRows, lane / 4, raw);
+    static_cast<TileRaw&>(raw) = from.tiles.load(i, ahead);
+    const int at = group_of(w, from.first + ahead) * kStackRows + i * 16;
+    read_groups(from.scales + at, from.zeros + at, kStackRows, 0, raw);
     return raw;
   }
   static __device__ __forceinline__ std::uint32_t pair(std::uint32_t w, int j) {

@@ -3,9 +3,9 @@
 // B.
 //
 // A block works on one or two tiles of 128 rows of W and on 32, 64 or 128 rows of x: one thread starts copies
-// of W and of x (bf16: of its image, wide_image.cu) some steps of k ahead, two warpgroups a tile multiply.
-// Integers become bf16 fragments in registers, while the products of those before run; bf16 and e4m3 weights
-// go to the tensor cores from shared memory, e4m3 ones with rows of x in e4m3.
+// of W and of x (for integers: of its image, x_rows.cuh) some steps of k ahead, two warpgroups a tile
+// multiply. Integers become bf16 fragments in registers, while the products of those before run; bf16 and
+// e4m3 weights go to the tensor cores from shared memory, e4m3 ones with rows of x in e4m3.
 //
 // The blocks of a cluster cut k between them, so that a matrix of few tiles fills the device
 // (wide_finish.cuh). How many they are is chosen by shape. With more than 128 rows of x, clusters that are
@@ -25,15 +25,18 @@ namespace pagoda::kernels::cuda {
 // but there are half as many blocks.
 template <typename Step, int N, int kStacks>
 struct WidePlan {
+  static constexpr bool kScales = N <= Step::kScalesColumns;              // of a deferred norm are made here
+  static constexpr bool kImages = Step::kImages && N <= kFewWideColumns;  // may be left for who comes next
   static constexpr int kWBytes = (Step::kBytes + 1023) / 1024 * 1024, kXBytes = N * Step::kXRowBytes;
   static constexpr int kStageBytes = kStacks * kWBytes + kXBytes;
   // Columns whose sums are exchanged at a time. Four floats more a column: no bank twice in a store.
-  static constexpr int kRound = std::min(N, 64), kColumn = kWideTileRows + 4;
+  static constexpr int kColumns = N, kRound = std::min(N, 64), kColumn = kWideTileRows + 4;
   static constexpr int kSumBytes = kRound * kColumn * static_cast<int>(sizeof(float));  // of a tile
   // Two blocks an SM where that is possible, so that the next kernel copies while this one ends.
   static constexpr int kBlocks = N <= 64 && kStacks == 1 ? 2 : 1;
   static constexpr int kAtOnce =
       kBlocks == 1 && kStacks == 1 ? 4 : 2;  // columns a warp finishes, as registers allow
+  // Two KiB of what an SM has are left to small kernels, so that the next one starts while this one ends.
   static constexpr int kStages =
       std::min((226 * 1024 / kBlocks - kStacks * kSumBytes - 256) / kStageBytes, 8);
   static constexpr int kSharedBytes = kStages * kStageBytes + kStacks * (kSumBytes + 16) + 2 * kStages * 8;
@@ -52,7 +55,7 @@ __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end
                                            std::byte* stages, SharedBarrier* full, SharedBarrier* empty,
                                            int lane) {
   if (lane != 0) return;
-  const int last_tile = (p.linear.weight.tiles + kWideTiles - 1) / kWideTiles - 1;
+  const int last_tile = wide_tiles(p.linear.weight.tiles) - 1;
   const auto copy_w = [&](int item, int step, int stage) {
     full[stage].expect(kStacks * Step::kBytes + Plan::kXBytes);
     for (int i = 0; i < kStacks; ++i) {
@@ -144,7 +147,9 @@ __global__ __launch_bounds__(
     const auto x_at = [&](int of_stage) {
       return shared + of_stage * Plan::kStageBytes + kStacks * Plan::kWBytes;
     };
+    ScalesOfRows<Plan> scales{exchange.sums};
     for (int item = cluster; item < p.items; item += clusters) {
+      if constexpr (Plan::kScales) scales.make(p, item % p.groups * N, warp, lane);
       float sum[N / 2] = {};
       if constexpr (Step::kFromShared) {
         int held = -1;  // a stage whose products may still run
@@ -202,8 +207,9 @@ __global__ __launch_bounds__(
           release(now);
         }
       }
-      finish_tile<Plan, N>(p, item / p.groups * kStacks + stack, item % p.groups * N, sum, rank, warp,
+      finish_tile<Plan, N>(p, item / p.groups * kStacks + stack, item % p.groups * N, sum, scales, rank, warp,
                            exchange);
+      scales.turn();
     }
     exchange.read->wait(exchange.parity ^ 1);  // after that no other block comes here any more
   }
@@ -283,7 +289,7 @@ void launch_wide_columns(const Launcher& launch, WideArgs args) {
 
 template <typename Step>
 void launch_wide_step(const Launcher& launch, const WideArgs& args) {
-  switch (args.x.columns) {
+  switch (args.columns) {
     case 32:
       return launch_wide_columns<Step, 32>(launch, args);
     case 64:

@@ -86,6 +86,16 @@ __device__ __forceinline__ void let_next_start() {
 #endif
 }
 
+// The value is worked out here and not where it is first used. Of a kernel that takes microseconds much is
+// code that runs once, a few cycles an instruction: as little of it as possible should come after
+// wait_for_previous().
+template <typename T>
+__device__ __forceinline__ void work_out(T*& pointer) {
+  asm volatile("" : "+l"(pointer));
+  __builtin_assume(__isGlobal(pointer));
+}
+__device__ __forceinline__ void work_out(int& value) { asm volatile("" : "+r"(value)); }
+
 // Which warp of the block, so that the compiler sees that all lanes have the same: branches by it need no
 // care for lanes that come apart.
 __device__ __forceinline__ int warp_index() {

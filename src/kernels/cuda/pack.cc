@@ -111,7 +111,10 @@ void Packer::pack_rows(const WeightSource& source, Weight& weight, DeviceArena& 
   const std::int64_t in = source.in_features;
   CHECK(in % (fp8 ? 16 : 8) == 0);  // rows are read 16 bytes at a time
   const std::size_t row_bytes = in * (fp8 ? 1 : 2);
-  weight.data = arena.allocate(tensor::MemoryTag::kWeights, padded_rows(source.out_features) * row_bytes);
+  // The last row too is read in whole chunks (linear_format.cuh).
+  constexpr std::size_t kChunkBytes = 64;
+  weight.data =
+      arena.allocate(tensor::MemoryTag::kWeights, padded_rows(source.out_features) * row_bytes + kChunkBytes);
   std::vector<float> scales(fp8 ? padded_rows(source.out_features) : 0);
   stream(weight.data.data(), source.out_features, row_bytes,
          [&](std::int64_t begin, std::int64_t end, std::byte* out) {

@@ -155,8 +155,8 @@ __global__ __launch_bounds__(kRowThreads, 3) void quantize_rows(const __nv_bfloa
       columns, [&](int i) { return load_16(row + 8 * i); }, out);
   if (norm.partials == nullptr) return;
   float squares = 0;
-  for (int i = threadIdx.x; i < columns / 16; i += kRowThreads)
-    squares += norm.partials[static_cast<std::int64_t>(blockIdx.x) * (columns / 16) + i];
+  for (int i = threadIdx.x; i < norm.partials_a_row; i += kRowThreads)
+    squares += norm.partials[blockIdx.x * norm.partials_a_row + i];
   const float total = over_block(squares, Sum());
   if (threadIdx.x == 0) out.scales[blockIdx.x] *= rsqrtf(total / static_cast<float>(columns) + norm.eps);
 }
@@ -187,14 +187,12 @@ __global__ __launch_bounds__(kRowThreads, kFp8 ? 2 : 3) void rms_norm(const floa
     Eight v = i == first ? x_first : load_eight(row + 8 * i);
     const Eight w = i == first ? w_first : load_eight(weight + 8 * i);
     for (int j = 0; j < 8; ++j) v.of[j] *= inverse * w.of[j];
-    const uint4 packed = pack_eight(v);
-    store_eight(to + 8 * i, packed);
-    return packed;
+    return pack_eight(v);
   };
   if constexpr (kFp8)
     quantize_row<1>(columns, norm_eight, fp8);
   else
-    for (int i = first; i < count; i += kRowThreads) norm_eight(i);
+    for (int i = first; i < count; i += kRowThreads) store_eight(to + 8 * i, norm_eight(i));
 }
 
 __device__ __forceinline__ Eight swiglu_of(const __nv_bfloat16* gate, int columns, int i) {
@@ -215,22 +213,14 @@ __global__ __launch_bounds__(kThreads) void swiglu(const __nv_bfloat16* gate_up,
                 pack_eight(swiglu_of(gate_up + blockIdx.y * gate_up_stride, columns, i)));
 }
 
-// out may be null.
 __global__ __launch_bounds__(kRowThreads, 2) void swiglu_fp8(const __nv_bfloat16* gate_up,
                                                              std::int64_t gate_up_stride, int columns,
-                                                             __nv_bfloat16* out, std::int64_t out_stride,
                                                              const Fp8Rows fp8) {
   wait_for_previous();
   let_next_start();
   const __nv_bfloat16* gate = gate_up + blockIdx.x * gate_up_stride;
   quantize_row<4>(
-      columns,
-      [&](int i) {
-        const uint4 packed = pack_eight(swiglu_of(gate, columns, 8 * i));
-        if (out != nullptr) store_eight(out + blockIdx.x * out_stride + 8 * i, packed);
-        return packed;
-      },
-      fp8);
+      columns, [&](int i) { return pack_eight(swiglu_of(gate, columns, 8 * i)); }, fp8);
 }
 
 __global__ void gather(const float* x, std::int64_t x_stride, const std::int32_t* rows, int columns,
@@ -270,8 +260,7 @@ void launch_rms_norm(const Launcher& launch, const float* x, std::int64_t x_stri
 void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,
                    int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride, const Fp8Rows& fp8) {
   if (fp8.data != nullptr)
-    return launch(swiglu_fp8, dim3(rows), dim3(kRowThreads), 0, gate_up, gate_up_stride, columns, out,
-                  out_stride, fp8);
+    return launch(swiglu_fp8, dim3(rows), dim3(kRowThreads), 0, gate_up, gate_up_stride, columns, fp8);
   launch(swiglu, dim3((columns / 8 + kThreads - 1) / kThreads, rows), dim3(kThreads), 0, gate_up,
          gate_up_stride, columns, out, out_stride);
 }

@@ -15,19 +15,19 @@ struct Fp8Rows {
 
 // What kAddNorm left of the norm of x (linear_args.cuh), if anything.
 struct DeferredNorm {
-  const float* partials = nullptr;  // [rows, columns / 16]
+  const float* partials = nullptr;  // [rows, partials_a_row]
+  int partials_a_row = 0;
   float eps = 0;
 };
 
 // out [count, hidden] float = rows of the embedding.
 void launch_embed(const Launcher& launch, WeightFormat format, const WeightView& embedding,
                   const std::int32_t* tokens, int count, float* out, std::int64_t out_stride);
-// out bf16 = rms_norm(x) * weight; the same in fp8, if that is wanted. Columns are a multiple of 8.
+// out = rms_norm(x) * weight, in bf16, or in fp8 alone if that is given. Columns are a multiple of 8.
 void launch_rms_norm(const Launcher& launch, const float* x, std::int64_t x_stride, const float* weight,
                      float eps, int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride,
                      const Fp8Rows& fp8);
-// gate_up [rows, 2 * columns] bf16: gate, then up. Columns are a multiple of 8; fp8 as above. With fp8 `out`
-// may be null.
+// gate_up [rows, 2 * columns] bf16: gate, then up. Columns are a multiple of 8; fp8 as above.
 void launch_swiglu(const Launcher& launch, const __nv_bfloat16* gate_up, std::int64_t gate_up_stride,
                    int rows, int columns, __nv_bfloat16* out, std::int64_t out_stride, const Fp8Rows& fp8);
 void launch_gather(const Launcher& launch, const float* x, std::int64_t x_stride, const std::int32_t* rows,

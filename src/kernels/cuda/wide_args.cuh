@@ -10,41 +10,37 @@ inline constexpr int kMaxWideRows = 256;
 inline constexpr int kWideTileRows = 128;  // of W
 inline constexpr int kMapRowBytes = 128;   // of a row of a box of a tensor map: 64 bf16, 128 e4m3
 
-// In which order k lies in x's image (linear_format.cuh): as it is, or as the lanes find it in W.
-enum class XOrder : int { kNatural, kHalves, kBytes };
-
-// x for the tensor cores of sm_90. FP8: rows of e4m3 one after another, and a scale each. Otherwise [rows of
-// x / columns][k / 64][columns][64], k in whole 128, pieces of 16 bytes swizzled as hopper.cuh has them.
-struct XImage {
-  std::byte* data = nullptr;
-  int columns = 0;          // rows of x that a block computes: 32, 64 or 128
-  float* scales = nullptr;  // [m]: of e4m3 and of the deferred norm, or null
-};
-
 struct WideArgs {
-  LinearArgs linear;  // x and x_partials are not read
-  XImage x;
+  LinearArgs linear;                    // x is not read
+  const std::byte* x = nullptr;         // integers: its image; BF16: its rows; FP8: rows of e4m3 [m, in]
+  const float* x_scales = nullptr;      // [m], or null: the kernel makes those of the deferred norm itself
+  int columns = 0;                      // rows of x that a block computes: 32, 64 or 128
   int steps = 0;                        // of k
   int splits = 1;                       // blocks that cut them between them
-  int groups = 1;                       // of x.columns rows of x
+  int groups = 1;                       // of `columns` rows of x
   int items = 0;                        // of W (one or two tiles) times groups
   alignas(64) std::byte map[128] = {};  // CUtensorMap of W if it is row-major
   alignas(64) std::byte x_map[128] = {};
 };
 
-int wide_columns(int m);
-// Of a row of x in the image: whole steps of k, of any format.
-__host__ __device__ constexpr std::int64_t image_features(std::int64_t in_features) {
-  return (in_features + 127) / 128 * 128;
+// Of a block, for so many rows of x.
+int wide_columns(std::int64_t rows);
+// With few rows the kernel makes the scales of a deferred norm itself, and whoever makes x its image: there
+// is little of both, and a kernel less to wait for. With many rows it is the other way round, for the code of
+// the kernel's end, which runs once, is what is slow there.
+inline constexpr int kFewWideColumns = 64;
+// Of W, whose sums of squares are added up for a deferred norm.
+__host__ __device__ constexpr int rows_a_partial(int columns) {
+  return columns <= kFewWideColumns ? kWideTileRows : 16;
 }
 std::size_t wide_image_bytes(std::int64_t max_features);
+// The image that weights of integers want, with so many features a row.
+XRows wide_image(WeightFormat format, std::byte* data, int columns, std::int64_t features);
 
-XOrder wide_order(WeightFormat format);
-
-// x [m, in] bf16, its columns in the order of `order` if that is not null -> image and, if partials are given
-// (linear_args.cuh), scales.
-void launch_wide_image(const Launcher& launch, XOrder x_order, const LinearArgs& args,
-                       const std::int32_t* order, const XImage& image);
+// x [m, in] bf16, its columns in the order of `order` if that is not null -> image and, if wanted, the scales
+// of the deferred norm.
+void launch_wide_image(const Launcher& launch, const LinearArgs& args, const std::int32_t* order,
+                       const XRows& image, float* scales);
 // m from 1 to kMaxWideRows; the maps are filled in here.
 void launch_wide_linear(const Launcher& launch, WeightFormat format, WideArgs args);
 

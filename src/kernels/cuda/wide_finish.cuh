@@ -14,6 +14,7 @@ namespace pagoda::kernels::cuda {
 
 inline constexpr int kWideTiles = kStackTiles;
 static_assert(kWideTileRows == kStackRows);
+__host__ __device__ constexpr int wide_tiles(int tiles) { return (tiles + kWideTiles - 1) / kWideTiles; }
 inline constexpr int kWideWarps = 8;  // two warpgroups multiply a tile
 
 #if PAGODA_HAS_WGMMA
@@ -72,19 +73,51 @@ __device__ __forceinline__ void store_four(__nv_bfloat16* to, int count, const f
   }
 }
 
-// What becomes of the sums y of a lane's rows and row n of x (Epilogue in linear_args.cuh); `previous`: what
-// they are added to. Every lane of a warp takes part: there are shuffles.
-__device__ __forceinline__ void finish_four(const LinearArgs& p, int n, const LaneRows& rows, int count,
-                                            float (&y)[4], const float (&previous)[4]) {
+// Where elements k to k + 3 (k a multiple of 4) of the rows from first_row on go, which begins a group if
+// they go to an image: there they are two pairs, 16 bytes apart. Images are of whole fours.
+template <bool kImages>
+struct FourOfRows {
+  std::byte* first;
+  std::int64_t row_bytes;
+  int piece = -1;  // of an image
+
+  __device__ __forceinline__ FourOfRows(const XRows& x, int first_row, int k) {
+    if (kImages && x.is_image()) {
+      const int within = x.to_k(first_row, k);
+      first = x.data + x.to_row(first_row) + static_cast<std::int64_t>(k / 64) * x.a_step() + within % 16;
+      piece = within / 16;
+      row_bytes = kImageRow;
+    } else {
+      first = reinterpret_cast<std::byte*>(x.row(first_row) + k);
+      row_bytes = x.stride * 2;
+    }
+  }
+  __device__ __forceinline__ void store(int row, int count, const float (&from)[4]) const {
+    std::byte* to = first + row * row_bytes;
+    if (!kImages || piece < 0) return store_four(reinterpret_cast<__nv_bfloat16*>(to), count, from);
+    if (count == 0) return;
+    const int of_row = piece ^ row % 8;
+    *reinterpret_cast<std::uint32_t*>(to + of_row * 16) = pack_bf16(from[0], from[1]);
+    *reinterpret_cast<std::uint32_t*>(to + (of_row ^ 1) * 16) = pack_bf16(from[2], from[3]);
+  }
+};
+
+// What becomes of the sums y of a lane's rows and row first_row + row of x (Epilogue in linear_args.cuh);
+// `previous`: what they are added to. Every lane of a warp takes part: there are shuffles.
+template <typename Plan>
+__device__ __forceinline__ void finish_four(const LinearArgs& p, int first_row, int row, const LaneRows& rows,
+                                            const FourOfRows<Plan::kImages>& next, int count, float (&y)[4],
+                                            const float (&previous)[4]) {
   if (p.epilogue == Epilogue::kSwiglu) {
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
       const float up = __shfl_down_sync(0xffffffffu, y[e], 2);
       y[e] = silu_times(y[e], up);
     }
-    if (rows.is_gate) store_four(p.normed + n * p.normed_stride + rows.row, count, y);
+    if (rows.is_gate) next.store(row, count, y);
     return;
   }
+  const int n = first_row + row;
 #pragma unroll
   for (int e = 0; e < 4; ++e) y[e] += previous[e];
   store_four(p.out + static_cast<std::int64_t>(n) * p.out_stride + rows.row, count, y);
@@ -95,11 +128,45 @@ __device__ __forceinline__ void finish_four(const LinearArgs& p, int n, const La
     squares += e < count ? y[e] * y[e] : 0.0f;
     y[e] *= rows.norm[e];
   }
-  store_four(p.normed + n * p.normed_stride + rows.row, count, y);
-  squares = over_quad(squares, Sum());
-  if (count > 0 && threadIdx.x % 4 == 0)
-    p.partials[static_cast<std::int64_t>(n) * p.weight.tiles + rows.tile] = squares;
+  next.store(row, count, y);
+  constexpr bool kWide = rows_a_partial(Plan::kColumns) == kWideTileRows;
+  squares = kWide ? warp_sum(squares) : over_quad(squares, Sum());
+  if (count > 0 && threadIdx.x % (kWide ? 32 : 4) == 0)
+    p.partials[n * p.partials_a_row + (kWide ? rows.tile / kWideTiles : rows.tile)] = squares;
 }
+
+// A scale for each row of x that a block takes, between the columns of its sums: of two items in turn,
+// because other warps may still read those of the item before.
+template <typename Plan>
+struct ScalesOfRows {
+  float* sums;
+  int item = 0;
+
+  __device__ __forceinline__ float& operator[](int row) const {
+    return sums[row % Plan::kRound * Plan::kColumn + kWideTileRows + 2 * item + row / Plan::kRound];
+  }
+  __device__ __forceinline__ void turn() { item ^= 1; }
+  // Of the deferred norm, or 1, by the warps of a tile, eight lanes a row, while the first step of k is on
+  // its way.
+  __device__ __forceinline__ void make(const WideArgs& wide, int first_row, int warp, int lane) const {
+    static_assert(Plan::kColumns <= 2 * Plan::kRound);
+    const LinearArgs& p = wide.linear;
+#pragma unroll
+    for (int first = 0; first < Plan::kColumns; first += kWideWarps * 4) {
+      const int row = first + warp * 4 + lane / 8;
+      float scale = 1;
+      if (p.x_partials != nullptr) {
+        const float* partials = p.x_partials + min(first_row + row, p.m - 1) * p.x_partials_a_row;
+        float total = 0;
+#pragma unroll 4
+        for (int i = lane % 8; i < p.x_partials_a_row; i += 8) total += partials[i];
+        for (int offset = 4; offset > 0; offset /= 2) total += __shfl_xor_sync(0xffffffffu, total, offset);
+        scale = rsqrtf(total / static_cast<float>(p.weight.in_features) + p.eps);
+      }
+      if (lane % 8 == 0) (*this)[row] = scale;
+    }
+  }
+};
 
 // Where the warps of a cluster meet: `left` when all have left their sums, `read` when all have read.
 struct Exchange {
@@ -108,24 +175,28 @@ struct Exchange {
   std::uint32_t parity = 0;
 };
 
-// Adds up and finishes this block's share of the columns that the cluster leaves in shared memory: rows of x
-// from first_column on.
+// Adds up and finishes this block's share of the columns that the cluster leaves in shared memory, which are
+// rows of x: first_row + first and those after it.
 template <typename Plan>
-__device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows, int first_column,
-                                               const Exchange& exchange, int rank, int warp, int lane) {
+__device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows,
+                                               const FourOfRows<Plan::kImages>& next, int first_row,
+                                               int first, const Exchange& exchange,
+                                               const ScalesOfRows<Plan>& scales, int rank, int warp,
+                                               int lane) {
   constexpr int kAtOnce = Plan::kAtOnce;
   const LinearArgs& p = wide.linear;
   const int stride = kWideWarps * wide.splits;
   const bool adds = p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm;
 #pragma unroll 1
-  for (int first = warp * wide.splits + rank; first < Plan::kRound; first += stride * kAtOnce) {
+  for (int mine = warp * wide.splits + rank; mine < Plan::kRound; mine += stride * kAtOnce) {
     float y[kAtOnce][4] = {}, previous[kAtOnce][4] = {}, x_scale[kAtOnce];
     int count[kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
-      const int column = first + i * stride, n = first_column + column;
+      const int column = mine + i * stride, n = first_row + first + column;
       count[i] = column < Plan::kRound && n < p.m ? rows.count : 0;
-      x_scale[i] = count[i] > 0 && wide.x.scales != nullptr ? wide.x.scales[n] : 1.0f;
+      if constexpr (!Plan::kScales)
+        x_scale[i] = count[i] > 0 && wide.x_scales != nullptr ? wide.x_scales[n] : 1.0f;
       if (adds)
         load_four(p.out + static_cast<std::int64_t>(n) * p.out_stride + rows.row, count[i], previous[i]);
     }
@@ -136,7 +207,7 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
       const std::uint32_t base = address_in_cluster(exchange.sums + lane * 4, block);
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
-        const int column = first + i * stride;
+        const int column = mine + i * stride;
         if (column >= Plan::kRound) break;
         const float4 part = load_four_in_cluster(base + column * Plan::kColumn * sizeof(float));
         y[i][0] += part.x, y[i][1] += part.y, y[i][2] += part.z, y[i][3] += part.w;
@@ -144,24 +215,26 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
     }
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
-      const int n = first_column + first + i * stride;
+      const int row = first + mine + i * stride;
+      if constexpr (Plan::kScales) x_scale[i] = mine + i * stride < Plan::kRound ? scales[row] : 0.0f;
 #pragma unroll
       for (int e = 0; e < 4; ++e) y[i][e] *= x_scale[i] * rows.scale[e];
-      finish_four(p, n, rows, count[i], y[i], previous[i]);
+      finish_four<Plan>(p, first_row, row, rows, next, count[i], y[i], previous[i]);
     }
   }
 }
 
 template <typename Plan, int N>
-__device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_column,
-                                            const float (&sum)[N / 2], int rank, int warp,
-                                            Exchange& exchange) {
+__device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_row,
+                                            const float (&sum)[N / 2], const ScalesOfRows<Plan>& scales,
+                                            int rank, int warp, Exchange& exchange) {
   const int lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const LaneRows rows(p.linear, tile, lane);
+  const FourOfRows<Plan::kImages> next(p.linear.next, first_row, rows.row);
 #pragma unroll
   for (int round = 0; round < N / Plan::kRound; ++round) {
     const int first = round * Plan::kRound;
-    if (first_column + first >= p.linear.m) break;
+    if (first_row + first >= p.linear.m) break;
     exchange.read->wait(exchange.parity ^ 1);
     float* mine = exchange.sums + 2 * c * Plan::kColumn + warp * 16 + g;
 #pragma unroll
@@ -171,7 +244,7 @@ __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int fir
         mine[(j * 8 + e % 2) * Plan::kColumn + e / 2 * 8] = sum[(first / 8 + j) * 4 + e];
     __syncwarp();
     if (lane < p.splits) exchange.left->arrive_at(lane);
-    finish_columns<Plan>(p, rows, first_column + first, exchange, rank, warp, lane);
+    finish_columns<Plan>(p, rows, next, first_row, first, exchange, scales, rank, warp, lane);
     __syncwarp();
     if (lane < p.splits) exchange.read->arrive_at_having_read(lane);
     exchange.parity ^= 1;

@@ -9,11 +9,14 @@
 namespace pagoda::kernels::cuda {
 
 // A format's step of k: its bytes in shared memory, the copies that bring it (by one thread: small copies are
-// as slow as large ones), and its products.
+// as slow as large ones), and its products; up to how many columns a block makes the scales of a deferred
+// norm, and whether what reads the result may want an image.
 
 // A step's rows of x from the image.
 template <int kXRowBytes_>
 struct XFromImage {
+  static constexpr int kScalesColumns = kFewWideColumns;
+  static constexpr bool kImages = true;
   static constexpr int kXRowBytes = kXRowBytes_;  // of one row of x
   template <int N>
   static __device__ __forceinline__ void copy_x(const WideArgs& p, int group, int step, std::byte* to,
@@ -21,18 +24,18 @@ struct XFromImage {
 #if PAGODA_HAS_WGMMA
     constexpr int kBytes = N * kXRowBytes;
     const std::int64_t group_bytes = image_features(p.linear.weight.in_features) * 2 * N;
-    bulk_copy(to, p.x.data + group * group_bytes + std::int64_t{step} * kBytes, kBytes, barrier);
+    bulk_copy(to, p.x + group * group_bytes + std::int64_t{step} * kBytes, kBytes, barrier);
 #endif
   }
 };
 
-// Row-major weights, kStepK of a row in 128 bytes; they come as boxes of their tensor map and stay in shared
-// memory.
+// Row-major weights and rows of x of their type, kStepK of a row in 128 bytes; both come as boxes of their
+// tensor maps and stay in shared memory.
 template <int kStepK>
 struct RowMajorStep {
   static constexpr int kK = kStepK;
-  static constexpr int kBytes = kWideTileRows * kMapRowBytes;
-  static constexpr bool kFromShared = true;
+  static constexpr int kBytes = kWideTileRows * kMapRowBytes, kXRowBytes = kMapRowBytes;
+  static constexpr bool kFromShared = true, kImages = false;
   static __device__ __forceinline__ void copy(const WideArgs& p, int tile, int step, std::byte* to,
                                               SharedBarrier& barrier) {
 #if PAGODA_HAS_WGMMA
@@ -40,6 +43,13 @@ struct RowMajorStep {
       box_copy_pairs(to, p.map, step * kK, tile * kWideTiles, barrier);
     else
       box_copy(to, p.map, step * kK, tile * kWideTileRows, barrier);
+#endif
+  }
+  template <int N>
+  static __device__ __forceinline__ void copy_x(const WideArgs& p, int group, int step, std::byte* to,
+                                                SharedBarrier& barrier) {
+#if PAGODA_HAS_WGMMA
+    box_copy(to, p.x_map, step * kK, group * N, barrier);
 #endif
   }
   template <template <int> typename Product, int N>
@@ -55,7 +65,8 @@ struct RowMajorStep {
   }
 };
 
-struct WideBf16 : RowMajorStep<64>, XFromImage<128> {
+struct WideBf16 : RowMajorStep<64> {
+  static constexpr int kScalesColumns = 128;
   template <int N>
   static __device__ __forceinline__ void multiply(const std::byte* w, const std::byte* x, int group,
                                                   float (&sum)[N / 2]) {
@@ -65,16 +76,8 @@ struct WideBf16 : RowMajorStep<64>, XFromImage<128> {
   }
 };
 
-// x is e4m3 too, and comes by a tensor map of its own.
 struct WideFp8 : RowMajorStep<128> {
-  static constexpr int kXRowBytes = kMapRowBytes;
-  template <int N>
-  static __device__ __forceinline__ void copy_x(const WideArgs& p, int group, int step, std::byte* to,
-                                                SharedBarrier& barrier) {
-#if PAGODA_HAS_WGMMA
-    box_copy(to, p.x_map, step * kK, group * N, barrier);
-#endif
-  }
+  static constexpr int kScalesColumns = 0;  // they come with the rows
   template <int N>
   static __device__ __forceinline__ void multiply(const std::byte* w, const std::byte* x, int group,
                                                   float (&sum)[N / 2]) {
