@@ -25,6 +25,7 @@ void DeviceArena::reserve(std::size_t bytes) {
   void* data = nullptr;
   CUDA_CHECK(cudaMalloc(&data, piece.size));
   CUDA_CHECK(cudaMemset(data, 0, piece.size));
+  CUDA_CHECK(cudaStreamSynchronize(cudaStreamLegacy));  // other streams do not wait for it
   piece.data = static_cast<std::byte*>(data);
   pieces_.push_back(piece);
 }

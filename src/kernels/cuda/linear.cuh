@@ -163,7 +163,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
                              kBlocks) void linear_kernel(const __grid_constant__ LinearArgs p) {
   using Plan = LinearPlan<Format, MT, NT, kBlocks, kDepth, kXAhead>;
   // More rows of x take too many registers.
-  constexpr bool kPrepares = Format::kPrepares && NT <= 2;
+  constexpr bool kPrepares = NT <= 2;
   constexpr bool kLate = kPrepares && NT == 1 && (kXAhead || Format::kScalesLate);
   extern __shared__ __align__(16) std::byte shared[];
   auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes);

@@ -38,7 +38,7 @@ __device__ __forceinline__ TileRaw read_tile(const std::byte* chunk, int lane) {
 
 // Row-major, kBytes a k. Behind the end of a row comes another, or what pack.cc has left free: x is zero
 // there.
-template <int kBytes, bool kPrepares>
+template <int kBytes>
 struct RowMajor {
   using Raw = TileRaw;
   static constexpr int kChunk = 64 / kBytes;
@@ -55,8 +55,8 @@ struct RowMajor {
       for (int i = 0; i < MT; ++i) {
         low[i] = at(tile + i, g);
         high[i] = at(tile + i, g + 8);
-        if constexpr (kPrepares) work_out(low[i]);
-        if constexpr (kPrepares) work_out(high[i]);
+        work_out(low[i]);
+        work_out(high[i]);
       }
     }
   };
@@ -85,16 +85,15 @@ struct TileCursor {
 // Of x a lane multiplies kXPieces pieces of 8 elements a chunk, for each of NT rows: multiply() asks for them
 // as x(piece, j). In memory they lie kXStep elements apart, and from one lane of a quad to the next kXLane.
 
-struct Bf16Format : RowMajor<2, /*kPrepares=*/false> {
+struct Bf16Format : RowMajor<2> {
   static constexpr int kXLane = 8, kXPieces = 1, kXStep = 0;
   // As measured on an H200: chunks a warp has under way, with two blocks an SM, with one (0: not worth it);
   // blocks of two tiles an SM, their chunks under way, and how many tiles an SM they are faster for; rows of
-  // x up to which x is fetched ahead too; whether addresses are worked out before the kernel before has
-  // ended, and whether the scales of more rows than are fetched ahead are added up late.
+  // x up to which x is fetched ahead too; whether the scales of more rows than those are added up late.
   static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 8;
-  static constexpr int kTallBlocks = 2, kTallDepth = 2, kTallTiles = 6;
+  static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   static constexpr int kRowsAhead = 8;
-  static constexpr bool kScalesLate = false, kPrepares = false;
+  static constexpr bool kScalesLate = false;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     uint4 b[NT];
@@ -164,10 +163,10 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
   }
 }
 
-struct Fp8Format : RowMajor<1, /*kPrepares=*/true> {
+struct Fp8Format : RowMajor<1> {
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
   static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kScalesLate = true, kPrepares = true;
+  static constexpr bool kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
@@ -179,7 +178,7 @@ struct Int8Format {
   static constexpr int kChunk = kInt8Chunk;
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
   static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kScalesLate = true, kPrepares = true;
+  static constexpr bool kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = kAnyTiles;
   using Raw = TileRaw;
   template <int MT>
@@ -201,7 +200,7 @@ struct Int4Format {
   static constexpr int kChunk = kInt4Chunk;
   static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32;
   static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kScalesLate = false, kPrepares = true;
+  static constexpr bool kScalesLate = false;
   static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = kGroupWords == 4 ? kAnyTiles : 0;
   static constexpr int kGroups = 4 / kGroupWords;  // of a chunk
   struct Raw : TileRaw {
