@@ -8,13 +8,16 @@ function(pagoda_library name)
   target_link_libraries(pagoda_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS})
 endfunction()
 
-# A GoogleTest binary of one file, labelled by its folder (unit, parity, ...). Most of the time to compile one went into
-# GoogleTest's headers and into optimising code that runs once.
+# A GoogleTest binary, of the file with its name or of SOURCES, labelled by its folder (unit, parity, ...). Most of the
+# time to compile one went into GoogleTest's headers and into optimising code that runs once.
 #   pagoda_test(cache_block_pool_test DEPS cache)
 function(pagoda_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LIBS" ${ARGN})
+  if(NOT ARG_SOURCES)
+    set(ARG_SOURCES ${name}.cc)
+  endif()
   get_filename_component(label ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-  add_executable(${name} ${name}.cc)
+  add_executable(${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_DEPS PREPEND pagoda_)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE PAGODA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
