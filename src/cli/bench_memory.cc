@@ -110,9 +110,9 @@ base::Status report_device(const execute::MemoryPlan& plan, kernels::CudaBackend
   if (less(taken, held) > plan.driver_bytes)
     return base::error(base::Code::kInternal, "graphs and library take {}, {} were planned",
                        execute::format_bytes(taken - held), execute::format_bytes(plan.driver_bytes));
-  if (static_cast<double>(held) > (1 + kLargestDifference) * static_cast<double>(plan.total_bytes()))
+  if (static_cast<double>(held) > (1 + kLargestDifference) * static_cast<double>(plan.held_bytes()))
     return base::error(base::Code::kInternal, "{} of the GPU are held, {} were planned",
-                       execute::format_bytes(held), execute::format_bytes(plan.total_bytes()));
+                       execute::format_bytes(held), execute::format_bytes(plan.held_bytes()));
   return {};
 }
 

@@ -7,9 +7,11 @@
 // belongs to warp i % 8. A lane reads 16 bytes of a row at a time; which k those are is the format's choice,
 // and x is read in the same order, so nothing is shuffled. For few rows a lane's pieces of x come through
 // shared memory that is its own, as many chunks ahead as W is: x is short, but the way to L2 is nearly as
-// long as W's to memory. With more rows that copy would cost more than it hides. Sums of the warps meet in
-// shared memory. The order of additions of an element depends on the format and on k alone: a row's result is
-// the same in any batch.
+// long as W's to memory. With more rows that copy would cost more than it hides. Before the kernel before has
+// ended come the first chunks of W, what else the weights bring, and all addresses: a launch takes a few
+// microseconds, of which code that runs once is a large part. Sums of the warps meet in shared memory. The
+// order of additions of an element depends on the format and on k alone: a row's result is the same in any
+// batch.
 //
 // Floor: the bytes of W at read bandwidth. x (m rows, through L2) is read once for each block.
 
