@@ -47,7 +47,7 @@ void for_parts(std::int64_t rows, std::int64_t most, const __nv_bfloat16* x, con
     if (part.out != nullptr) part.out += first * args.out_stride;
     if (part.next.data != nullptr) part.next = args.next.from_row(first);
     if (part.partials != nullptr) part.partials += first * args.partials_a_row;
-    if (part.x_partials != nullptr) part.x_partials += first * args.x_partials_a_row;
+    if (part.x_norm.partials != nullptr) part.x_norm.partials += first * args.x_norm.partials_a_row;
     run(part, first);
   }
 }
@@ -102,14 +102,14 @@ void CudaOps::forget(tensor::View view) {
   if (made_.view == view.data) made_ = {};
 }
 
-CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight, bool norm_is_deferred) const {
+CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight, const DeferredNorm& norm) const {
   const bool library_fp8 = weight.format == WeightFormat::kFp8 && fp8_gemm_;
   const bool library_takes_it = gemm_ != nullptr && (weight.format == WeightFormat::kBF16 || library_fp8);
   if (x.rows <= (library_takes_it ? kSmallRows : small_quantized_rows(weight))) return Path::kSmall;
   const bool wide = wide_ && (weight.format != WeightFormat::kBF16 || is_aligned(x));
   const Path own = wide ? Path::kWide : Path::kSmall;
   // Only FP8 takes a deferred norm to the library: with the scales of its rows.
-  if (gemm_ == nullptr || (norm_is_deferred && !library_fp8)) return own;
+  if (gemm_ == nullptr || (norm.partials != nullptr && !library_fp8)) return own;
   if (library_fp8 && wide && x.rows <= kOwnQuantizedRows && fp8_wide_wins(weight, x.rows)) return Path::kWide;
   if (weight.format == WeightFormat::kBF16 && wide && bf16_wide_wins(weight, x.rows)) return Path::kWide;
   return !library_takes_it && x.rows <= kOwnQuantizedRows ? own : Path::kLibrary;
@@ -117,7 +117,7 @@ CudaOps::Path CudaOps::path_of(tensor::View x, const Weight& weight, bool norm_i
 
 bool CudaOps::takes_fp8(tensor::View x, const Weight& weight) const {
   if (weight.format != WeightFormat::kFp8) return false;
-  const Path path = path_of(x, weight, /*norm_is_deferred=*/false);
+  const Path path = path_of(x, weight, {});
   // The library wants both dimensions of W to be multiples of 16; others are made bf16 for it.
   return path == Path::kWide || (path == Path::kLibrary && fp8_gemm_ && weight.in_features % 16 == 0 &&
                                  weight.out_features % 16 == 0);
@@ -127,7 +127,7 @@ Fp8Rows CudaOps::fp8_for(tensor::View out, const Weight* reader) {
   forget(out);
   if (reader == nullptr || !takes_fp8(out, *reader)) return {};
   made_ = {.view = out.data, .reader = reader, .fp8 = true};
-  return {ordered_x_.data(), x_scales_.as<float>()};
+  return fp8_rows();
 }
 
 bool CudaOps::makes_images(Path path, const Weight& weight) {
@@ -139,12 +139,12 @@ std::byte* CudaOps::next_image() {
   return wide_images_[image_turn_].data();
 }
 
-XRows CudaOps::rows_for(tensor::View out, const Weight* reader, bool norm_is_deferred) {
+XRows CudaOps::rows_for(tensor::View out, const Weight* reader) {
   made_ = {};
   // Images of whole fours, and with nothing to fill up.
   if (reader != nullptr && is_integer(*reader) && out.rows <= kFewWideColumns &&
       reader->input_order.size() == 0 && out.cols == image_features(out.cols) &&
-      path_of(out, *reader, norm_is_deferred) == Path::kWide) {
+      path_of(out, *reader, {}) == Path::kWide) {
     const XRows image = wide_image(reader->format, next_image(), wide_columns(out.rows), out.cols);
     made_ = {.view = out.data, .reader = reader, .image = image};
     return image;
@@ -163,11 +163,7 @@ tensor::View CudaOps::ordered(tensor::View x, const Weight& weight) {
 void CudaOps::own_linear(Path path, const Made& made, tensor::View x, const Weight& weight, LinearArgs args) {
   CHECK(x.cols == weight.in_features);
   args.weight = view_of(weight);
-  if (made.partials_a_row > 0) {
-    args.x_partials = norm_partials_.as<float>();
-    args.x_partials_a_row = made.partials_a_row;
-    args.eps = made.eps;
-  }
+  args.x_norm = made.norm;
   if (path == Path::kWide) return wide_linear(made, x, weight, args);
   const tensor::View input = ordered(x, weight);
   args.x_stride = input.stride;
@@ -181,36 +177,33 @@ void CudaOps::wide_linear(const Made& made, tensor::View x, const Weight& weight
   if (weight.format == WeightFormat::kFp8) fp8 = rows_in_fp8(made, x);
   const auto* order = weight.input_order.size() == 0 ? nullptr : weight.input_order.as<std::int32_t>();
   const int columns = wide_columns(x.rows);
-  for_parts(x.rows, kMaxWideRows, x.as<__nv_bfloat16>(), args,
-            [&](const LinearArgs& part, std::int64_t first) {
-              WideArgs wide{.linear = part, .columns = columns};
-              if (fp8.data != nullptr) {
-                wide.x = fp8.data + first * x.cols;
-                wide.x_scales = fp8.scales + first;
-              } else if (weight.format == WeightFormat::kBF16) {
-                wide.x = reinterpret_cast<const std::byte*>(part.x);
-              } else if (made.image.is_image()) {
-                wide.x = made.image.data;
-              } else {
-                const XRows image = wide_image(weight.format, next_image(), columns, x.cols);
-                float* scales =
-                    columns > kFewWideColumns && part.x_partials != nullptr ? x_scales_.as<float>() : nullptr;
-                launch_wide_image(launch_, part, order, image, scales);
-                wide.x_scales = scales;
-                wide.x = image.data;
-              }
-              launch_wide_linear(launch_, weight.format, wide);
-            });
+  for_parts(
+      x.rows, kMaxWideRows, x.as<__nv_bfloat16>(), args, [&](const LinearArgs& part, std::int64_t first) {
+        WideArgs wide{.linear = part, .columns = columns};
+        if (fp8.data != nullptr) {
+          wide.x = fp8.data + first * x.cols;
+          wide.x_scales = fp8.scales + first;
+        } else if (weight.format == WeightFormat::kBF16) {
+          wide.x = reinterpret_cast<const std::byte*>(part.x);
+        } else if (made.image.is_image()) {
+          wide.x = made.image.data;
+        } else {
+          const XRows image = wide_image(weight.format, next_image(), columns, x.cols);
+          float* scales =
+              columns > kFewWideColumns && part.x_norm.partials != nullptr ? x_scales_.as<float>() : nullptr;
+          launch_wide_image(launch_, part, order, image, scales);
+          wide.x_scales = scales;
+          wide.x = image.data;
+        }
+        launch_wide_linear(launch_, weight.format, wide);
+      });
 }
 
 Fp8Rows CudaOps::rows_in_fp8(const Made& made, tensor::View x) {
-  const Fp8Rows rows{ordered_x_.data(), x_scales_.as<float>()};
-  if (made.fp8) return rows;
-  DeferredNorm norm;
-  if (made.partials_a_row > 0) norm = {norm_partials_.as<float>(), made.partials_a_row, made.eps};
+  if (made.fp8) return fp8_rows();
   launch_quantize_rows(launch_, x.as<__nv_bfloat16>(), x.stride, static_cast<int>(x.rows),
-                       static_cast<int>(x.cols), norm, rows);
-  return rows;
+                       static_cast<int>(x.cols), made.norm, fp8_rows());
+  return fp8_rows();
 }
 
 void CudaOps::library_linear(const Made& made, tensor::View x, const Weight& weight, tensor::View out,
@@ -259,7 +252,7 @@ void CudaOps::library_linear(const Made& made, tensor::View x, const Weight& wei
 
 void CudaOps::linear(tensor::View x, const Weight& weight, tensor::View out, bool accumulate) {
   const Made made = made_of(x, weight);
-  const Path path = path_of(x, weight, made.partials_a_row > 0);
+  const Path path = path_of(x, weight, made.norm);
   if (path == Path::kLibrary) return library_linear(made, x, weight, out, accumulate);
   CHECK(out.dtype == tensor::DType::kF32);
   LinearArgs args;
@@ -272,7 +265,7 @@ void CudaOps::linear(tensor::View x, const Weight& weight, tensor::View out, boo
 void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View sum, const float* norm,
                               float eps, tensor::View normed, const Weight* reader) {
   const Made made = made_of(x, weight);
-  const Path path = path_of(x, weight, made.partials_a_row > 0);
+  const Path path = path_of(x, weight, made.norm);
   // A deferred norm saves a kernel, but for FP8, which needs one anyhow: norm_rows() quantises too.
   if (path == Path::kLibrary || (path == Path::kWide && weight.format == WeightFormat::kFp8)) {
     linear(x, weight, sum, /*accumulate=*/true);
@@ -286,10 +279,9 @@ void CudaOps::linear_add_norm(tensor::View x, const Weight& weight, tensor::View
   args.partials = norm_partials_.as<float>();
   const int of_partial = path == Path::kWide ? rows_a_partial(wide_columns(x.rows)) : 16;
   args.partials_a_row = static_cast<int>((weight.out_features + of_partial - 1) / of_partial);
-  args.next = rows_for(normed, makes_images(path, weight) ? reader : nullptr, /*norm_is_deferred=*/true);
+  args.next = rows_for(normed, makes_images(path, weight) ? reader : nullptr);
   made_.view = normed.data;
-  made_.partials_a_row = args.partials_a_row;
-  made_.eps = eps;
+  made_.norm = {args.partials, args.partials_a_row, eps};
   own_linear(path, made, x, weight, args);
 }
 
@@ -297,14 +289,14 @@ void CudaOps::linear_swiglu(tensor::View x, const Weight& weight, tensor::View g
                             const Weight* reader) {
   CHECK(weight.pairs);
   const Made made = made_of(x, weight);
-  const Path path = path_of(x, weight, made.partials_a_row > 0);
+  const Path path = path_of(x, weight, made.norm);
   if (path == Path::kLibrary) {
     library_linear(made, x, weight, gate_up, /*accumulate=*/false);
     return activate_rows(gate_up, out, reader);
   }
   LinearArgs args;
   args.epilogue = Epilogue::kSwiglu;
-  args.next = rows_for(out, makes_images(path, weight) ? reader : nullptr, /*norm_is_deferred=*/false);
+  args.next = rows_for(out, makes_images(path, weight) ? reader : nullptr);
   own_linear(path, made, x, weight, args);
 }
 

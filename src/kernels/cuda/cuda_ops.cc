@@ -117,9 +117,8 @@ tensor::Buffer CudaOps::place(tensor::Buffer host) {
   if (host.size() == 0) return host;
   tensor::Buffer device = arena_.allocate(host.tag(), host.size());
   // In the stream of the operators: a plain copy of pageable memory may end behind their back.
-  CUDA_CHECK(
-      cudaMemcpyAsync(device.data(), host.data(), host.size(), cudaMemcpyHostToDevice, launch_.stream));
-  CUDA_CHECK(cudaStreamSynchronize(launch_.stream));
+  upload(device.data(), host.data(), host.size());
+  synchronize();
   return device;
 }
 
@@ -274,7 +273,7 @@ void CudaOps::rope_attention(const RopeArgs& rope, const AttentionArgs& args, co
   set_rope(rope, view);
   view.slices = sequences.slices.data();
   const int decodes = sequences.num_decodes, others = static_cast<int>(sequences.slices.size()) - decodes;
-  view.out = rows_for(args.out, others == 0 ? args.reader : nullptr, /*norm_is_deferred=*/false);
+  view.out = rows_for(args.out, others == 0 ? args.reader : nullptr);
   if (decodes > 0) launch_decode_attention(launch_, view, decodes, sequences.max_context);
   if (others == 0) return;
   launch_rope_and_write(launch_, view, decodes, others, sequences.max_queries, /*queries=*/false);

@@ -83,14 +83,13 @@ class CudaOps final : public CudaBackend {
     const Weight* reader = nullptr;   // if they are not in the view, but as this weight's product reads them:
     bool fp8 = false;                 // as e4m3 in ordered_x_ and x_scales_,
     XRows image;                      // or as an image
-    // If their norm is deferred (linear_args.cuh): sums a row in norm_partials_, and its eps.
-    int partials_a_row = 0;
-    float eps = 0;
+    DeferredNorm norm;                // that they still want
   };
   Made made_of(tensor::View x, const Weight& weight) const;
   // The view has been written to, as it is.
   void forget(tensor::View view);
-  Path path_of(tensor::View x, const Weight& weight, bool norm_is_deferred) const;
+  // norm: of x, if it is deferred.
+  Path path_of(tensor::View x, const Weight& weight, const DeferredNorm& norm) const;
   // Whether the product reads x in e4m3.
   bool takes_fp8(tensor::View x, const Weight& weight) const;
   // Where to leave `out` in e4m3, and nowhere else, if its reader takes that.
@@ -98,7 +97,7 @@ class CudaOps final : public CudaBackend {
   // Whether that kernel can leave an image to its reader.
   static bool makes_images(Path path, const Weight& weight);
   // Where to leave `out`: in an image if its reader takes that, or in the view.
-  XRows rows_for(tensor::View out, const Weight* reader, bool norm_is_deferred);
+  XRows rows_for(tensor::View out, const Weight* reader);
   // By our kernels, with what the epilogue makes of it.
   void own_linear(Path path, const Made& made, tensor::View x, const Weight& weight, LinearArgs args);
   void wide_linear(const Made& made, tensor::View x, const Weight& weight, LinearArgs args);
@@ -107,6 +106,8 @@ class CudaOps final : public CudaBackend {
                       bool accumulate);
   void norm_rows(tensor::View x, const float* weight, float eps, tensor::View out, const Weight* reader);
   void activate_rows(tensor::View gate_up, tensor::View out, const Weight* reader);
+  // Where rows in e4m3 lie.
+  Fp8Rows fp8_rows() { return {ordered_x_.data(), x_scales_.as<float>()}; }
   // x in e4m3, with the scales of its deferred norm.
   Fp8Rows rows_in_fp8(const Made& made, tensor::View x);
   // The other of two images than that of the operator before.

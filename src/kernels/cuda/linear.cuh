@@ -69,7 +69,8 @@ struct RowScales {
   float first[kAtOnce];
 
   static __device__ __forceinline__ const float* partials_of(const LinearArgs& p, int n, int lane) {
-    return p.x_partials == nullptr || n >= p.m ? nullptr : p.x_partials + n * p.x_partials_a_row + lane;
+    return p.x_norm.partials == nullptr || n >= p.m ? nullptr
+                                                    : p.x_norm.partials + n * p.x_norm.partials_a_row + lane;
   }
   // The values i, i + 32, ... of a row's partials.
   static __device__ __forceinline__ void load(const float* partials, int left, float (&to)[kAtOnce]) {
@@ -82,12 +83,12 @@ struct RowScales {
     if (partials != nullptr) {
       float total = 0;
       for (int j = 0; j < kAtOnce; ++j) total += first[j];
-      for (int i = 32 * kAtOnce; i < p.x_partials_a_row - lane; i += 32 * kAtOnce) {
+      for (int i = 32 * kAtOnce; i < p.x_norm.partials_a_row - lane; i += 32 * kAtOnce) {
         float more[kAtOnce];
-        load(partials + i, p.x_partials_a_row - lane - i, more);
+        load(partials + i, p.x_norm.partials_a_row - lane - i, more);
         for (int j = 0; j < kAtOnce; ++j) total += more[j];
       }
-      value = rsqrtf(warp_sum(total) / static_cast<float>(p.weight.in_features) + p.eps);
+      value = rsqrtf(warp_sum(total) / static_cast<float>(p.weight.in_features) + p.x_norm.eps);
     }
     if (lane == 0) *scale = value;
   }
@@ -99,7 +100,7 @@ struct RowScales {
     for (int i = 0; i < NT; ++i) {
       const int n = warp + i * kLinearWarps;
       const float* partials = i == 0 ? mine : partials_of(p, n, lane);
-      if (partials != nullptr) load(partials, p.x_partials_a_row - lane, first);
+      if (partials != nullptr) load(partials, p.x_norm.partials_a_row - lane, first);
       if constexpr (!kLate) write(p, partials, lane, scales + n);
     }
   }

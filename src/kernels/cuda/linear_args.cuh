@@ -33,6 +33,13 @@ enum class Epilogue : int {
   kSwiglu,   // next = silu(gate) * up; tiles hold 8 rows of gate and the 8 of up
 };
 
+// If x is what kAddNorm left: y is multiplied by 1 / sqrt(sum of its row of partials / in + eps).
+struct DeferredNorm {
+  const float* partials = nullptr;  // [rows, partials_a_row], or null: no norm is deferred
+  int partials_a_row = 0;
+  float eps = 0;
+};
+
 struct LinearArgs {
   WeightView weight;
   const __nv_bfloat16* x = nullptr;  // [m, in], followed by zeros up to whole chunks
@@ -46,10 +53,7 @@ struct LinearArgs {
   // (wide_args.cuh).
   float* partials = nullptr;
   int partials_a_row = 0;
-  // If x is what kAddNorm left: y is multiplied by 1 / sqrt(sum of its row of partials / in + eps).
-  const float* x_partials = nullptr;
-  int x_partials_a_row = 0;
-  float eps = 0;
+  DeferredNorm x_norm;
   Epilogue epilogue = Epilogue::kStore;
 };
 

@@ -55,7 +55,7 @@ __device__ __forceinline__ void copy_steps(const WideArgs& p, int begin, int end
                                            std::byte* stages, SharedBarrier* full, SharedBarrier* empty,
                                            int lane) {
   if (lane != 0) return;
-  const int last_tile = wide_tiles(p.linear.weight.tiles) - 1;
+  const int last_tile = (p.linear.weight.tiles + kWideTiles - 1) / kWideTiles - 1;
   const auto copy_w = [&](int item, int step, int stage) {
     full[stage].expect(kStacks * Step::kBytes + Plan::kXBytes);
     for (int i = 0; i < kStacks; ++i) {

@@ -13,13 +13,6 @@ struct Fp8Rows {
   float* scales = nullptr;
 };
 
-// What kAddNorm left of the norm of x (linear_args.cuh), if anything.
-struct DeferredNorm {
-  const float* partials = nullptr;  // [rows, partials_a_row]
-  int partials_a_row = 0;
-  float eps = 0;
-};
-
 // out [count, hidden] float = rows of the embedding.
 void launch_embed(const Launcher& launch, WeightFormat format, const WeightView& embedding,
                   const std::int32_t* tokens, int count, float* out, std::int64_t out_stride);

@@ -14,7 +14,6 @@ namespace pagoda::kernels::cuda {
 
 inline constexpr int kWideTiles = kStackTiles;
 static_assert(kWideTileRows == kStackRows);
-__host__ __device__ constexpr int wide_tiles(int tiles) { return (tiles + kWideTiles - 1) / kWideTiles; }
 inline constexpr int kWideWarps = 8;  // two warpgroups multiply a tile
 
 #if PAGODA_HAS_WGMMA
@@ -155,13 +154,13 @@ struct ScalesOfRows {
     for (int first = 0; first < Plan::kColumns; first += kWideWarps * 4) {
       const int row = first + warp * 4 + lane / 8;
       float scale = 1;
-      if (p.x_partials != nullptr) {
-        const float* partials = p.x_partials + min(first_row + row, p.m - 1) * p.x_partials_a_row;
+      if (p.x_norm.partials != nullptr) {
+        const float* partials = p.x_norm.partials + min(first_row + row, p.m - 1) * p.x_norm.partials_a_row;
         float total = 0;
 #pragma unroll 4
-        for (int i = lane % 8; i < p.x_partials_a_row; i += 8) total += partials[i];
+        for (int i = lane % 8; i < p.x_norm.partials_a_row; i += 8) total += partials[i];
         for (int offset = 4; offset > 0; offset /= 2) total += __shfl_xor_sync(0xffffffffu, total, offset);
-        scale = rsqrtf(total / static_cast<float>(p.weight.in_features) + p.eps);
+        scale = rsqrtf(total / static_cast<float>(p.weight.in_features) + p.x_norm.eps);
       }
       if (lane % 8 == 0) (*this)[row] = scale;
     }

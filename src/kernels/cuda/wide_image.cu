@@ -23,10 +23,10 @@ __global__ __launch_bounds__(kThreads) void make_image(const LinearArgs p, const
   const __nv_bfloat16* x = p.x + n * p.x_stride;
   if (scales != nullptr && blockIdx.y == 0 && threadIdx.x < 32) {
     float total = 0;
-    for (int i = threadIdx.x; i < p.x_partials_a_row; i += 32)
-      total += p.x_partials[n * p.x_partials_a_row + i];
+    for (int i = threadIdx.x; i < p.x_norm.partials_a_row; i += 32)
+      total += p.x_norm.partials[n * p.x_norm.partials_a_row + i];
     total = warp_sum(total);
-    if (threadIdx.x == 0) scales[n] = rsqrtf(total / static_cast<float>(in) + p.eps);
+    if (threadIdx.x == 0) scales[n] = rsqrtf(total / static_cast<float>(in) + p.x_norm.eps);
   }
   const int pieces = static_cast<int>(image.stride) / 8, i = blockIdx.y * kThreads + threadIdx.x;
   if (i >= pieces) return;
