@@ -34,8 +34,8 @@ struct WidePlan {
   static constexpr int kSumBytes = kRound * kColumn * static_cast<int>(sizeof(float));  // of a tile
   // Two blocks an SM where that is possible, so that the next kernel copies while this one ends.
   static constexpr int kBlocks = N <= 64 && kStacks == 1 ? 2 : 1;
-  static constexpr int kAtOnce =
-      kBlocks == 1 && kStacks == 1 ? 4 : 2;  // columns a warp finishes, as registers allow
+  static constexpr int kAtOnce = 2;                     // columns, or steps of columns, that a warp finishes
+  static constexpr bool kSkips = N <= kFewWideColumns;  // add_blocks(); as measured on an H200
   // Two KiB of what an SM has are left to small kernels, so that the next one starts while this one ends.
   static constexpr int kStages =
       std::min((226 * 1024 / kBlocks - kStacks * kSumBytes - 256) / kStageBytes, 8);
@@ -129,6 +129,7 @@ __global__ __launch_bounds__(
     exchange.sums = reinterpret_cast<float*>(sums + stack * Plan::kSumBytes);
     exchange.left = exchanges + 2 * stack;
     exchange.read = exchange.left + 1;
+    exchange.rank = rank;
     wait_for_previous();
     let_next_start();
     int stage = 0;
@@ -207,7 +208,7 @@ __global__ __launch_bounds__(
           release(now);
         }
       }
-      finish_tile<Plan, N>(p, item / p.groups * kStacks + stack, item % p.groups * N, sum, scales, rank, warp,
+      finish_tile<Plan, N>(p, item / p.groups * kStacks + stack, item % p.groups * N, sum, scales, warp,
                            exchange);
       scales.turn();
     }

@@ -171,8 +171,45 @@ struct ScalesOfRows {
 struct Exchange {
   float* sums;  // [column][kColumn], the same place in each block
   SharedBarrier *left, *read;
+  int rank;
   std::uint32_t parity = 0;
 };
+
+// Of all blocks, in the order of k: the four floats at each of `count` places, which lie `step` floats apart,
+// are added to y. What lies in other blocks is far away: as much as registers allow is on its way at once.
+// Blocks that are not there are skipped, or count as zero, where the branch costs more.
+template <int kAtOnce, bool kSkips>
+__device__ __forceinline__ void add_blocks(const float* first, int step, int count, int blocks,
+                                           float (&y)[kAtOnce][4]) {
+  constexpr int kBlocksAtOnce = 4;
+  const auto add = [&](int i, const float4& part) {
+    y[i][0] += part.x, y[i][1] += part.y, y[i][2] += part.z, y[i][3] += part.w;
+  };
+  if (blocks == 1) {
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i)
+      if (i < count) add(i, *reinterpret_cast<const float4*>(first + i * step));
+    return;
+  }
+#pragma unroll 1
+  for (int block = 0; block < blocks; block += kBlocksAtOnce) {
+    float4 parts[kBlocksAtOnce][kAtOnce];
+#pragma unroll
+    for (int b = 0; b < kBlocksAtOnce; ++b) {
+      const std::uint32_t from = address_in_cluster(first, min(block + b, blocks - 1));
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i)
+        parts[b][i] = i < count && block + b < blocks ? load_four_in_cluster(from + i * step * sizeof(float))
+                                                      : float4();
+    }
+#pragma unroll
+    for (int b = 0; b < kBlocksAtOnce; ++b) {
+      if (kSkips && block + b >= blocks) break;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) add(i, parts[b][i]);
+    }
+  }
+}
 
 // Adds up and finishes this block's share of the columns that the cluster leaves in shared memory, which are
 // rows of x: first_row + first and those after it.
@@ -180,14 +217,13 @@ template <typename Plan>
 __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneRows& rows,
                                                const FourOfRows<Plan::kImages>& next, int first_row,
                                                int first, const Exchange& exchange,
-                                               const ScalesOfRows<Plan>& scales, int rank, int warp,
-                                               int lane) {
+                                               const ScalesOfRows<Plan>& scales, int warp, int lane) {
   constexpr int kAtOnce = Plan::kAtOnce;
   const LinearArgs& p = wide.linear;
   const int stride = kWideWarps * wide.splits;
   const bool adds = p.epilogue == Epilogue::kAdd || p.epilogue == Epilogue::kAddNorm;
 #pragma unroll 1
-  for (int mine = warp * wide.splits + rank; mine < Plan::kRound; mine += stride * kAtOnce) {
+  for (int mine = warp * wide.splits + exchange.rank; mine < Plan::kRound; mine += stride * kAtOnce) {
     float y[kAtOnce][4] = {}, previous[kAtOnce][4] = {}, x_scale[kAtOnce];
     int count[kAtOnce];
 #pragma unroll
@@ -201,17 +237,8 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
     }
     // Only now: what comes from afar is on its way.
     exchange.left->wait_for_cluster(exchange.parity);
-#pragma unroll 2
-    for (int block = 0; block < wide.splits; ++block) {
-      const std::uint32_t base = address_in_cluster(exchange.sums + lane * 4, block);
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const int column = mine + i * stride;
-        if (column >= Plan::kRound) break;
-        const float4 part = load_four_in_cluster(base + column * Plan::kColumn * sizeof(float));
-        y[i][0] += part.x, y[i][1] += part.y, y[i][2] += part.z, y[i][3] += part.w;
-      }
-    }
+    add_blocks<kAtOnce, Plan::kSkips>(exchange.sums + mine * Plan::kColumn + lane * 4, stride * Plan::kColumn,
+                                      (Plan::kRound - mine + stride - 1) / stride, wide.splits, y);
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       const int row = first + mine + i * stride;
@@ -223,31 +250,93 @@ __device__ __forceinline__ void finish_columns(const WideArgs& wide, const LaneR
   }
 }
 
+// SwiGLU where no sum has to change lanes for it: the four that a lane has of eight columns (a step) are two
+// gates and their ups, each in two columns. They are left as they are, [step][warp][lane], and go to the same
+// lane of another block.
+template <typename Plan>
+__device__ __forceinline__ void finish_gates(const WideArgs& wide, int wide_tile, int first_row, int first,
+                                             const Exchange& exchange, int warp, int lane) {
+  constexpr int kSteps = Plan::kRound / 8, kAtOnce = Plan::kAtOnce, kStep = kWideWarps * 32 * 4;  // floats
+  const LinearArgs& p = wide.linear;
+  const WeightView& w = p.weight;
+  const int tile = wide_tile * kWideTiles + warp, g = lane / 4, up = w.row_of(tile, g + 8);
+  const bool exists = tile < w.tiles && up < w.out_features, odd = g % 2;
+  const float gate_scale = exists ? w.row_scale(w.row_of(tile, g)) : 0.0f,
+              up_scale = exists ? w.row_scale(up) : 0.0f;
+  // Of the two columns a lane finishes one, and two neighbouring gates of it.
+  const int first_column = first_row + first + lane % 4 * 2, mine = first_column + g % 2;
+  __nv_bfloat16* const to = p.next.row(mine) + w.row_of(tile, g / 2 * 2);
+  const auto x_scale = [&](int n) { return wide.x_scales != nullptr && n < p.m ? wide.x_scales[n] : 1.0f; };
+#pragma unroll 1
+  for (int begin = (exchange.rank + (wide.splits - 1) * (first / 8)) % wide.splits; begin < kSteps;
+       begin += kAtOnce * wide.splits) {
+    float y[kAtOnce][4] = {}, scales[kAtOnce][2];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i)
+#pragma unroll
+      for (int e = 0; e < 2; ++e) scales[i][e] = x_scale(first_column + (begin + i * wide.splits) * 8 + e);
+    exchange.left->wait_for_cluster(exchange.parity);  // only now: the scales are on their way
+    add_blocks<kAtOnce, Plan::kSkips>(exchange.sums + begin * kStep + (warp * 32 + lane) * 4,
+                                      wide.splits * kStep, (kSteps - begin + wide.splits - 1) / wide.splits,
+                                      wide.splits, y);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int row = (begin + i * wide.splits) * 8;
+      float gated[2];
+#pragma unroll
+      for (int e = 0; e < 2; ++e)
+        gated[e] = silu_times(y[i][e] * (scales[i][e] * gate_scale), y[i][2 + e] * (scales[i][e] * up_scale));
+      const float other = __shfl_xor_sync(0xffffffffu, odd ? gated[0] : gated[1], 4);
+      if (exists && begin + i * wide.splits < kSteps && mine + row < p.m)
+        *reinterpret_cast<std::uint32_t*>(to + row * p.next.stride) =
+            odd ? pack_bf16(other, gated[1]) : pack_bf16(gated[0], other);
+    }
+  }
+}
+
 template <typename Plan, int N>
 __device__ __forceinline__ void finish_tile(const WideArgs& p, int tile, int first_row,
                                             const float (&sum)[N / 2], const ScalesOfRows<Plan>& scales,
-                                            int rank, int warp, Exchange& exchange) {
+                                            int warp, Exchange& exchange) {
   const int lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+  const auto for_rounds = [&](auto leave, auto finish) {
+#pragma unroll
+    for (int first = 0; first < N; first += Plan::kRound) {
+      if (first_row + first >= p.linear.m) break;
+      exchange.read->wait(exchange.parity ^ 1);
+#pragma unroll
+      for (int step = 0; step < Plan::kRound / 8; ++step) leave(step, sum + (first / 8 + step) * 4);
+      __syncwarp();
+      if (lane < p.splits) exchange.left->arrive_at(lane);
+      finish(first);
+      __syncwarp();
+      if (lane < p.splits) exchange.read->arrive_at_having_read(lane);
+      exchange.parity ^= 1;
+    }
+  };
+  // The scales of rows lie between columns, and images are stored by the four.
+  if constexpr (!Plan::kScales && !Plan::kImages) {
+    if (p.linear.epilogue == Epilogue::kSwiglu) {
+      auto* mine = reinterpret_cast<float4*>(exchange.sums) + warp * 32 + lane;
+      for_rounds(
+          [&](int step, const float* of_step) {
+            mine[step * kWideWarps * 32] = make_float4(of_step[0], of_step[1], of_step[2], of_step[3]);
+          },
+          [&](int first) { finish_gates<Plan>(p, tile, first_row, first, exchange, warp, lane); });
+      return;
+    }
+  }
   const LaneRows rows(p.linear, tile, lane);
   const FourOfRows<Plan::kImages> next(p.linear.next, first_row, rows.row);
+  float* mine = exchange.sums + 2 * c * Plan::kColumn + warp * 16 + g;
+  for_rounds(
+      [&](int step, const float* of_step) {
 #pragma unroll
-  for (int round = 0; round < N / Plan::kRound; ++round) {
-    const int first = round * Plan::kRound;
-    if (first_row + first >= p.linear.m) break;
-    exchange.read->wait(exchange.parity ^ 1);
-    float* mine = exchange.sums + 2 * c * Plan::kColumn + warp * 16 + g;
-#pragma unroll
-    for (int j = 0; j < Plan::kRound / 8; ++j)
-#pragma unroll
-      for (int e = 0; e < 4; ++e)
-        mine[(j * 8 + e % 2) * Plan::kColumn + e / 2 * 8] = sum[(first / 8 + j) * 4 + e];
-    __syncwarp();
-    if (lane < p.splits) exchange.left->arrive_at(lane);
-    finish_columns<Plan>(p, rows, next, first_row, first, exchange, scales, rank, warp, lane);
-    __syncwarp();
-    if (lane < p.splits) exchange.read->arrive_at_having_read(lane);
-    exchange.parity ^= 1;
-  }
+        for (int e = 0; e < 4; ++e) mine[(step * 8 + e % 2) * Plan::kColumn + e / 2 * 8] = of_step[e];
+      },
+      [&](int first) {
+        finish_columns<Plan>(p, rows, next, first_row, first, exchange, scales, warp, lane);
+      });
 }
 
 #endif  // PAGODA_HAS_WGMMA
