@@ -30,12 +30,17 @@ inline constexpr int kLinearSlots = MT* NT <= 4 ? kLinearWarps : kLinearWarps / 
 // so fewer blocks go with more chunks.
 template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead>
 struct LinearPlan {
-  // Shared memory: the pieces of x, the sums, a scale a row of x.
+  // W comes through shared memory too, where registers would not do: loads to registers in a loop all count
+  // on one scoreboard, so that the chunk that is needed waits for the one that was asked for last.
+  static constexpr bool kRing = Format::kRing && NT == 1;
+  static constexpr int kWChunk = kRing ? MT * 64 : 0;  // of 16 bytes, a warp
+  // Shared memory: the pieces of x, the chunks of W, the sums, a scale a row of x.
   static constexpr int kXLanes = 4 * Format::kRowsAhead;           // those that have a row of x
   static constexpr int kXChunk = Format::kXPieces * NT * kXLanes;  // of 16 bytes, a warp
   static constexpr std::size_t kXBytes = kXAhead ? kLinearWarps * kDepth * kXChunk * 16 : 0;
+  static constexpr std::size_t kWBytes = kLinearWarps * kDepth * kWChunk * 16;
   static constexpr std::size_t kSharedBytes =
-      kXBytes + (kLinearSlots<MT, NT> * MT * 16 * NT * 8 + NT * 8) * sizeof(float);
+      kXBytes + kWBytes + (kLinearSlots<MT, NT> * MT * 16 * NT * 8 + NT * 8) * sizeof(float);
 };
 
 template <int MT, int NT>
@@ -169,20 +174,29 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   constexpr bool kPrepares = NT <= 2;
   constexpr bool kLate = kPrepares && NT == 1 && (kXAhead || Format::kScalesLate);
   extern __shared__ __align__(16) std::byte shared[];
-  auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes);
+  auto* slots = reinterpret_cast<float*>(shared + Plan::kXBytes + Plan::kWBytes);
   float* scales = slots + kLinearSlots<MT, NT> * MT * 16 * NT * 8;
   const int warp = warp_index(), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int first_tile = blockIdx.x * MT;
   // Of the warp's chunks, counted from its first: each is kLinearWarps behind the one before.
   const int chunks = (p.weight.in_features + Format::kChunk - 1) / Format::kChunk - warp;
 
-  typename Format::Raw raw[kDepth][MT];
+  constexpr bool kRing = Plan::kRing;
+  typename Format::Raw raw[kRing ? 1 : kDepth][MT];
   const typename Format::template Cursor<MT> cursor(p.weight, first_tile, warp, lane);
+  uint4* const w_ring = reinterpret_cast<uint4*>(shared + Plan::kXBytes) + warp * kDepth * Plan::kWChunk;
   const auto load_w = [&](int ahead, int d) {
-    for (int i = 0; i < MT; ++i) raw[d][i] = Format::template load<MT>(p.weight, cursor, i, ahead);
+    for (int i = 0; i < MT; ++i) {
+      if constexpr (kRing)
+        Format::template copy<MT>(cursor, i, ahead, w_ring + d * Plan::kWChunk + i * 64, lane);
+      else
+        raw[d][i] = Format::template load<MT>(p.weight, cursor, i, ahead);
+    }
   };
-  for (int d = 0; d < kDepth; ++d)
+  for (int d = 0; d < kDepth; ++d) {
     if (d * kLinearWarps < chunks) load_w(d * kLinearWarps, d);
+    if constexpr (kRing) copies_close();
+  }
 
   const __nv_bfloat16* x[NT];
   for (int j = 0; j < NT; ++j) {
@@ -206,8 +220,8 @@ __global__ __launch_bounds__(kLinearWarps * 32,
         if (ahead < chunks && j * 8 + g < p.m)
           for (int piece = 0; piece < Format::kXPieces; ++piece)
             copy_16_async(x_copy(d, piece, j), x_at(ahead, piece, j));
-      copies_close();
     }
+    if constexpr (kRing || kXAhead) copies_close();
   };
   const float* my_partials = RowScales<NT, kLate>::partials_of(p, warp, lane);
   if constexpr (kPrepares) work_out(my_partials);
@@ -217,7 +231,8 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   wait_for_previous();
   let_next_start();
 
-  for (int d = 0; d < kDepth; ++d) fetch_x(d * kLinearWarps, d);
+  if constexpr (kXAhead)
+    for (int d = 0; d < kDepth; ++d) fetch_x(d * kLinearWarps, d);
   RowScales<NT, kLate> row_scales;
   row_scales.fetch(p, my_partials, warp, lane, scales);
   if constexpr (!kPrepares) finish.prepare(p, first_tile, warp);
@@ -229,9 +244,13 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     for (int d = 0; d < kDepth; ++d) {
       const int now = base + d * kLinearWarps;
       if (now >= chunks) break;
-      if constexpr (kXAhead) copies_wait<kDepth - 1>();
+      if constexpr (kRing || kXAhead) copies_wait<kDepth - 1>();
+      // Lanes without a row of x read pieces of others, for nothing.
+      if constexpr (kXAhead && Plan::kXLanes < 32) __syncwarp();
+      if constexpr (kRing)
+        for (int i = 0; i < MT; ++i) raw[0][i] = Format::read(w_ring + d * Plan::kWChunk + i * 64, lane);
       Format::template multiply<MT, NT>(
-          raw[d],
+          raw[kRing ? 0 : d],
           [&](int piece, int j) {
             if constexpr (kXAhead) return *x_copy(d, piece, j);
             return load_16(x_at(now, piece, j));
@@ -286,11 +305,12 @@ void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
 // Tiles a block: taller blocks read x less often, but only where enough blocks are left to fill the device.
 template <typename Format>
 void launch_linear_shapes(const Launcher& launch, const LinearArgs& args) {
-  constexpr int kFewTiles = 300;                        // about two blocks an SM of the largest devices
-  constexpr int kHalfDepth = (Format::kDepth + 1) / 2;  // with more rows a warp has more under way by itself
+  constexpr int kFewTiles = 300;  // about two blocks an SM of the largest devices
+  constexpr int kHalfDepth =
+      (Format::kManyDepth + 1) / 2;  // with more rows a warp has more under way by itself
   if (args.m <= Format::kRowsAhead) return launch_few_rows<Format, true>(launch, args);
   if (args.m <= 8) return launch_few_rows<Format, false>(launch, args);
-  if (args.m <= 16) return launch_shape<Format, 1, 2, 2, Format::kDepth>(launch, args);
+  if (args.m <= 16) return launch_shape<Format, 1, 2, 2, Format::kManyDepth>(launch, args);
   if (args.m <= 32) {
     if (args.weight.tiles < kFewTiles) return launch_shape<Format, 1, 4, 1, kHalfDepth>(launch, args);
     return launch_shape<Format, 2, 4, 1, kHalfDepth>(launch, args);

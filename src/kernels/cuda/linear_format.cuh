@@ -64,6 +64,15 @@ struct RowMajor {
   static __device__ __forceinline__ Raw load(const WeightView&, const Cursor<MT>& from, int i, int ahead) {
     return {load_stream(from.low[i] + ahead * 64), load_stream(from.high[i] + ahead * 64)};
   }
+  // The same by way of shared memory: the lane's pieces lie at to[lane] and to[32 + lane].
+  template <int MT>
+  static __device__ __forceinline__ void copy(const Cursor<MT>& from, int i, int ahead, uint4* to, int lane) {
+    stream_16_async(to + lane, from.low[i] + ahead * 64);
+    stream_16_async(to + 32 + lane, from.high[i] + ahead * 64);
+  }
+  static __device__ __forceinline__ Raw read(const uint4* from, int lane) {
+    return {from[lane], from[32 + lane]};
+  }
 };
 
 // Tiles of chunks of kChunk values, of which there are whole stacks in memory.
@@ -87,13 +96,14 @@ struct TileCursor {
 
 struct Bf16Format : RowMajor<2> {
   static constexpr int kXLane = 8, kXPieces = 1, kXStep = 0;
-  // As measured on an H200: chunks a warp has under way, with two blocks an SM, with one (0: not worth it);
-  // blocks of two tiles an SM, their chunks under way, and how many tiles an SM they are faster for; rows of
-  // x up to which x is fetched ahead too; whether the scales of more rows than those are added up late.
-  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 8;
-  static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
+  // As measured on an H200. For up to 8 rows: chunks a warp has under way with three blocks an SM, with two,
+  // with one (0: not worth it); blocks of two tiles an SM, their chunks under way, and how many tiles an SM
+  // they are faster for; whether W comes by way of shared memory; rows of x up to which x is fetched ahead
+  // too, and whether the scales of more rows than those are added up late. kManyDepth: chunks with more rows.
+  static constexpr int kDepth = 5, kDepthOfTwo = 8, kDepthAlone = 16, kManyDepth = 4;
+  static constexpr int kTallBlocks = 3, kTallDepth = 3, kTallTiles = 6;
   static constexpr int kRowsAhead = 8;
-  static constexpr bool kScalesLate = false;
+  static constexpr bool kRing = true, kScalesLate = false;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
     uint4 b[NT];
@@ -165,8 +175,8 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
 
 struct Fp8Format : RowMajor<1> {
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
-  static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kScalesLate = true;
+  static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kManyDepth = 3, kRowsAhead = 4;
+  static constexpr bool kRing = false, kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
@@ -177,8 +187,8 @@ struct Fp8Format : RowMajor<1> {
 struct Int8Format {
   static constexpr int kChunk = kInt8Chunk;
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
-  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kScalesLate = true;
+  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kManyDepth = 4, kRowsAhead = 4;
+  static constexpr bool kRing = false, kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = kAnyTiles;
   using Raw = TileRaw;
   template <int MT>
@@ -199,8 +209,9 @@ template <int kGroupWords, bool kZeros>
 struct Int4Format {
   static constexpr int kChunk = kInt4Chunk;
   static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32;
-  static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kRowsAhead = 4;
-  static constexpr bool kScalesLate = false;
+  static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kManyDepth = 2,
+                       kRowsAhead = 4;
+  static constexpr bool kRing = false, kScalesLate = false;
   static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = kGroupWords == 4 ? kAnyTiles : 0;
   static constexpr int kGroups = 4 / kGroupWords;  // of a chunk
   struct Raw : TileRaw {
