@@ -1,7 +1,7 @@
 #include "checkpoint/stored_linear.h"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
@@ -32,6 +32,36 @@ float float_at(const Tensor& tensor, std::int64_t index) {
   std::memcpy(&bits, bytes + index * sizeof bits, sizeof bits);
   return tensor.info.dtype == DType::kF16 ? tensor::half_to_float(bits)
                                           : tensor::to_float(tensor::BFloat16{bits});
+}
+
+// Which of `count` floats, of as many bytes as Bits has, is not finite: the first; -1: none.
+template <typename Bits>
+std::int64_t first_not_finite(const std::byte* bytes, std::int64_t count, Bits exponent) {
+  constexpr std::int64_t kAtOnce = 4096;  // in a loop that the compiler turns into vectors
+  std::array<Bits, kAtOnce> bits;
+  for (std::int64_t first = 0; first < count; first += kAtOnce) {
+    const std::int64_t some = std::min(kAtOnce, count - first);
+    std::memcpy(bits.data(), bytes + first * sizeof(Bits), some * sizeof(Bits));
+    int found = 0;
+    for (std::int64_t i = 0; i < some; ++i) found += (bits[i] & exponent) == exponent;
+    if (found == 0) continue;
+    return first + (std::find_if(bits.begin(), bits.begin() + some,
+                                 [exponent](Bits b) { return (b & exponent) == exponent; }) -
+                    bits.begin());
+  }
+  return -1;
+}
+std::int64_t first_not_finite(const Tensor& tensor) {
+  const std::byte* bytes = tensor.bytes().data();
+  const std::int64_t count = tensor.info.elements();
+  switch (tensor.info.dtype) {
+    case DType::kF32:
+      return first_not_finite<std::uint32_t>(bytes, count, 0x7f800000u);
+    case DType::kF16:
+      return first_not_finite<std::uint16_t>(bytes, count, 0x7c00);
+    default:
+      return first_not_finite<std::uint16_t>(bytes, count, 0x7f80);
+  }
 }
 
 }  // namespace
@@ -71,10 +101,12 @@ float StoredLinear::scale(std::int64_t row, std::int64_t group) const {
 void StoredLinear::copy_integers(std::int64_t row, std::int64_t count, std::uint8_t* values, float* scales,
                                  std::int32_t* zeros) const {
   CHECK(form_ == Form::kInteger && row >= 0 && count >= 0 && row + count <= out_);
-  if (layout_ == Layout::kGptq)
+  if (values == nullptr) {
+  } else if (layout_ == Layout::kGptq) {
     copy_gptq(row, count, values);
-  else
+  } else {
     for (std::int64_t r = 0; r < count; ++r) copy_row(row + r, values + r * in_);
+  }
   for (std::int64_t r = 0; r < count; ++r)
     for (std::int64_t g = 0; g < groups(); ++g) {
       scales[r * groups() + g] = scale(row + r, g);
@@ -364,11 +396,10 @@ class LinearFinder {
   }
 
   base::Status check_scales() const {
-    const Tensor& scales = linear_.scales_;
-    const std::int64_t count = scales.info.elements();
-    for (std::int64_t i = 0; i < count; ++i)
-      if (!std::isfinite(float_at(scales, i)))
-        return base::data_loss("{} holds a scale that is not finite (element {})", scales.label(), i);
+    const std::int64_t found = first_not_finite(linear_.scales_);
+    if (found >= 0)
+      return base::data_loss("{} holds a scale that is not finite (element {})", linear_.scales_.label(),
+                             found);
     return {};
   }
 
@@ -378,13 +409,26 @@ class LinearFinder {
     if (!linear_.has_zeros_) return {};
     linear_.lowest_zero_ = 1 << linear_.bits_;
     linear_.highest_zero_ = 0;
+    if (linear_.layout_ != StoredLinear::Layout::kPacked) return check_zero_words();
     for (std::int64_t group = 0; group < linear_.groups(); ++group)
-      for (std::int64_t row = 0; row < linear_.out_; ++row) {
-        const int zero = linear_.zero(row, group);
-        linear_.lowest_zero_ = std::min(linear_.lowest_zero_, zero);
-        linear_.highest_zero_ = std::max(linear_.highest_zero_, zero);
-      }
+      for (std::int64_t row = 0; row < linear_.out_; ++row) see_zero(linear_.zero(row, group));
     return {};
+  }
+  // All words of the tensor are full. Most are like the one before.
+  base::Status check_zero_words() {
+    const int per_word = 32 / linear_.bits_;
+    const std::int64_t words = linear_.zeros_.info.elements();
+    for (std::int64_t i = 0; i < words; ++i) {
+      std::uint32_t word = word_at(linear_.zeros_, i);
+      if (i > 0 && word == word_at(linear_.zeros_, i - 1)) continue;
+      for (int j = 0; j < per_word; ++j, word >>= linear_.bits_)
+        see_zero(static_cast<int>(word & ((1u << linear_.bits_) - 1)) + linear_.zero_surplus_);
+    }
+    return {};
+  }
+  void see_zero(int zero) {
+    linear_.lowest_zero_ = std::min(linear_.lowest_zero_, zero);
+    linear_.highest_zero_ = std::max(linear_.highest_zero_, zero);
   }
 
   const Checkpoint& checkpoint_;

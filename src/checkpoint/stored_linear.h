@@ -18,6 +18,7 @@
 // Sources: the writers of AutoGPTQ / GPTQModel, AutoAWQ, compressed-tensors and AngelSlim.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,14 @@ namespace pagoda::checkpoint {
 class StoredLinear {
  public:
   enum class Form { kFloat, kInteger, kFloat8 };
+  enum class Layout { kFloat, kGptq, kAwq, kPacked, kInt8, kFloat8 };
 
   std::int64_t out_features() const { return out_; }
   std::int64_t in_features() const { return in_; }
   Form form() const { return form_; }
+  Layout layout() const { return layout_; }
+  // All weights, as the layout has them.
+  std::span<const std::byte> bytes() const { return weight_.bytes(); }
 
   // kInteger: w[j] = (value[j] - zero[group of j]) * scale[group of j], value in [0, 2^bits).
   int bits() const { return bits_; }
@@ -45,7 +50,8 @@ class StoredLinear {
   int highest_zero() const { return highest_zero_; }
 
   // kInteger: `count` rows from `row` on: values [count, in], scales and zeros [count, groups]. A line of
-  // memory of a gptq file holds 16 rows: asked for together they are read once.
+  // memory of a gptq file holds 16 rows: asked for together they are read once. values may be null: they are
+  // not wanted.
   void copy_integers(std::int64_t row, std::int64_t count, std::uint8_t* values, float* scales,
                      std::int32_t* zeros) const;
   // kFloat8: values [in] and the row's scale.
@@ -58,7 +64,6 @@ class StoredLinear {
 
  private:
   friend class LinearFinder;
-  enum class Layout { kFloat, kGptq, kAwq, kPacked, kInt8, kFloat8 };
 
   void copy_gptq(std::int64_t row, std::int64_t count, std::uint8_t* values) const;
   void copy_row(std::int64_t row, std::uint8_t* values) const;  // of the other layouts of integers

@@ -29,7 +29,8 @@ void WeightSource::set_row_quantized(
   rows_quantized = [write_row = std::move(write_row), in = in_features, groups = groups()](
                        std::int64_t row, std::int64_t count, const QuantizedRow& out) {
     for (std::int64_t i = 0; i < count; ++i)
-      write_row(row + i, {out.values + i * in, out.scales + i * groups, out.zeros + i * groups});
+      write_row(row + i, {out.values == nullptr ? nullptr : out.values + i * in, out.scales + i * groups,
+                          out.zeros + i * groups});
   };
 }
 

@@ -23,12 +23,24 @@ std::string_view weight_format_name(WeightFormat format);
 
 // Integers of one row, to be written by a source: w[j] = (values[j] - zeros[j / group]) * scales[j / group].
 struct QuantizedRow {
-  std::int8_t* values = nullptr;  // [in]: [-128, 127] for kInt8, [0, 15] for kInt4
+  std::int8_t* values = nullptr;  // [in]: [-128, 127] for kInt8, [0, 15] for kInt4; null: not wanted
   float* scales = nullptr;        // [groups]
   std::int8_t* zeros = nullptr;   // [groups], in the range of the values; set beforehand to symmetric_zero()
 };
 // What stands for 0.0 where a file has no zero points.
 constexpr std::int8_t symmetric_zero(WeightFormat format) { return format == WeightFormat::kInt4 ? 8 : 0; }
+
+// The integers of some rows as a file has them, for a backend that rearranges them by itself.
+struct StoredIntegers {
+  enum class Order : std::uint8_t {
+    kInputWords,   // kInt4: words [in / 8, rows], each eight inputs of a row, from the low bits up (GPTQ)
+    kOutputWords,  // kInt4: words [in, rows / 8], each eight rows of an input: 0 2 4 6 1 3 5 7 (AWQ)
+    kRows,         // kInt4: words [rows, in / 8], as the first; kInt8: bytes [rows, in] (compressed-tensors)
+  };
+  Order order = Order::kRows;
+  std::int64_t rows = 0;
+  const std::byte* data = nullptr;  // not aligned; lives as long as the source
+};
 
 // W[out, in]. Rows may be asked for in any order and from several threads at once.
 struct WeightSource {
@@ -48,6 +60,8 @@ struct WeightSource {
   std::function<void(std::int64_t row, float* out)> row_f32;
   // Writes `count` rows, one behind another in `out`. Used for kInt8 and kInt4, by read_quantized_rows().
   std::function<void(std::int64_t row, std::int64_t count, const QuantizedRow& out)> rows_quantized;
+  // The same values, part below part; empty if a file has them otherwise.
+  std::vector<StoredIntegers> stored;
   // Writes in_features e4m3 bytes and the row's scale. Used for kFp8.
   std::function<void(std::int64_t row, std::uint8_t* out, float* scale)> row_fp8;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "base/check.h"
 #include "kernels/round_to_nearest.h"
@@ -11,6 +12,7 @@ namespace pagoda::model {
 namespace {
 
 using checkpoint::StoredLinear;
+using kernels::StoredIntegers;
 using kernels::WeightFormat;
 using Form = StoredLinear::Form;
 
@@ -62,6 +64,37 @@ std::vector<std::int32_t> order_of(const std::vector<std::int32_t>& group_of_inp
   return order;
 }
 
+// What the kernels call the layout of a part; none where they do not know it.
+std::optional<StoredIntegers::Order> order_in_file(const StoredLinear& part) {
+  using Order = StoredIntegers::Order;
+  const bool int4 = part.bits() == 4;
+  switch (part.layout()) {
+    case StoredLinear::Layout::kGptq:
+      if (int4) return Order::kInputWords;
+      break;
+    case StoredLinear::Layout::kAwq:
+      return Order::kOutputWords;
+    case StoredLinear::Layout::kPacked:
+      if (int4 && part.in_features() % 8 == 0) return Order::kRows;
+      break;
+    case StoredLinear::Layout::kInt8:
+      return Order::kRows;
+    default:
+      break;
+  }
+  return {};
+}
+
+std::vector<StoredIntegers> stored_integers(const std::vector<StoredLinear>& parts) {
+  std::vector<StoredIntegers> stored;
+  for (const StoredLinear& part : parts) {
+    const std::optional<StoredIntegers::Order> order = order_in_file(part);
+    if (!order) return {};
+    stored.push_back({*order, part.out_features(), part.bytes().data()});
+  }
+  return stored;
+}
+
 void set_integers(const std::shared_ptr<const Parts>& parts, kernels::WeightSource* source) {
   const StoredLinear& first = parts->parts.front();
   const bool int4 = first.bits() == 4;
@@ -72,29 +105,32 @@ void set_integers(const std::shared_ptr<const Parts>& parts, kernels::WeightSour
   source->has_zeros = std::ranges::any_of(parts->parts, [middle](const StoredLinear& part) {
     return part.lowest_zero() != middle || part.highest_zero() != middle;
   });
+  source->stored = stored_integers(parts->parts);
   source->rows_quantized = [parts, signed_by, order = source->input_order, groups = source->groups()](
                                std::int64_t row, std::int64_t count, kernels::QuantizedRow out) {
     while (count > 0) {
       const auto [part, local] = parts->find(row);
       const std::int64_t in = part.in_features(), taken = std::min(count, part.out_features() - local);
       auto* bytes = reinterpret_cast<std::uint8_t*>(out.values);
+      const bool wanted = bytes != nullptr;
       std::vector<std::int32_t> zeros(taken * groups);
       part.copy_integers(local, taken, bytes, out.scales, zeros.data());
-      if (!order.empty()) {
+      if (wanted && !order.empty()) {
         std::vector<std::uint8_t> unordered(in);
         for (std::int64_t r = 0; r < taken; ++r) {
           std::copy_n(bytes + r * in, in, unordered.begin());
           for (std::int64_t j = 0; j < in; ++j) bytes[r * in + j] = unordered[order[j]];
         }
       }
-      if (signed_by != 0)
+      if (wanted && signed_by != 0)
         for (std::int64_t i = 0; i < taken * in; ++i)
           bytes[i] = static_cast<std::uint8_t>(bytes[i] - signed_by);
       for (std::int64_t g = 0; g < taken * groups; ++g)
         out.zeros[g] = static_cast<std::int8_t>(zeros[g] - signed_by);
       row += taken;
       count -= taken;
-      out = {out.values + taken * in, out.scales + taken * groups, out.zeros + taken * groups};
+      out = {wanted ? out.values + taken * in : nullptr, out.scales + taken * groups,
+             out.zeros + taken * groups};
     }
   };
 }

@@ -75,7 +75,20 @@ void expect_equal(const Matrix& m, const StoredLinear& stored, const kernels::We
   }
 }
 
-// All rows from `first` on, read together, are what each of them is alone.
+// Value k of row `row` of a part, by what kernels/weight.h says of its order.
+int stored_value(const kernels::StoredIntegers& part, bool int4, std::int64_t in, std::int64_t row,
+                 std::int64_t k) {
+  using Order = kernels::StoredIntegers::Order;
+  if (!int4) return static_cast<std::int8_t>(part.data[row * in + k]);
+  constexpr int kNibbleOfRow[] = {0, 4, 1, 5, 2, 6, 3, 7};
+  const std::int64_t nibble = part.order == Order::kInputWords ? (k / 8 * part.rows + row) * 8 + k % 8
+                              : part.order == Order::kOutputWords
+                                  ? (k * (part.rows / 8) + row / 8) * 8 + kNibbleOfRow[row % 8]
+                                  : row * in + k;
+  return std::to_integer<int>(part.data[nibble / 2]) >> nibble % 2 * 4 & 15;
+}
+
+// All rows from `first` on, read together, are what each of them is alone, and what the file has.
 void expect_rows_together(const kernels::WeightSource& source, std::int64_t first) {
   const std::int64_t count = source.out_features - first, in = source.in_features, groups = source.groups();
   struct Rows {
@@ -96,6 +109,22 @@ void expect_rows_together(const kernels::WeightSource& source, std::int64_t firs
     ASSERT_EQ(part(together.values, in), alone.values) << row;
     ASSERT_EQ(part(together.zeros, groups), alone.zeros) << row;
     ASSERT_EQ(part(together.scales, groups), alone.scales) << row;
+  }
+  Rows without(count, in, groups);
+  read_quantized_rows(source, first, count, {nullptr, without.scales.data(), without.zeros.data()});
+  EXPECT_EQ(without.scales, together.scales);
+  EXPECT_EQ(without.zeros, together.zeros);
+  if (!source.input_order.empty()) return;
+  std::int64_t first_row = 0;
+  for (const kernels::StoredIntegers& part : source.stored) {
+    for (std::int64_t row = 0; row < part.rows; ++row)
+      for (std::int64_t k = 0; k < in; ++k) {
+        if (first_row + row < first) continue;
+        ASSERT_EQ(stored_value(part, source.format == WeightFormat::kInt4, in, row, k),
+                  together.values[(first_row + row - first) * in + k])
+            << row << ", " << k;
+      }
+    first_row += part.rows;
   }
 }
 
@@ -128,6 +157,7 @@ TEST_F(FusedLinearTest, ReadsGptqOfEitherVersionInAnyOrder) {
             expect_equal(m, stored, fused.source, /*exact=*/true);
             // Across the end of a part too.
             const FusedLinear three = fuse({stored, stored, stored}, WeightFormat::kBF16);
+            EXPECT_EQ(three.source.stored.size(), bits == 4 ? 3 : 0);
             expect_rows_together(three.source, 5);
             std::vector<float> row(m.in);
             for (std::int64_t o = 0; o < three.source.out_features; ++o) {
@@ -148,6 +178,7 @@ TEST_F(FusedLinearTest, ReadsAwq) {
     const FusedLinear fused = fuse({stored}, WeightFormat::kBF16);
     EXPECT_EQ(fused.source.format, WeightFormat::kInt4);
     expect_equal(m, stored, fused.source, /*exact=*/true);
+    EXPECT_EQ(fused.source.stored.size(), 1);
     expect_rows_together(fuse({stored, stored}, WeightFormat::kBF16).source, 3);
   }
 }
@@ -165,6 +196,8 @@ TEST_F(FusedLinearTest, ReadsCompressedTensors) {
         const FusedLinear fused = fuse({stored}, WeightFormat::kBF16);
         EXPECT_EQ(fused.source.format, bits == 4 ? WeightFormat::kInt4 : WeightFormat::kInt8);
         expect_equal(m, stored, fused.source, /*exact=*/true);
+        EXPECT_EQ(fused.source.stored.size(), bits == 4 && shape.in % 8 == 0 ? 1 : 0);
+        expect_rows_together(fused.source, 0);
       }
 }
 

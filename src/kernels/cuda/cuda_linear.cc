@@ -126,7 +126,10 @@ bool CudaOps::takes_fp8(tensor::View x, const Weight& weight) const {
 Fp8Rows CudaOps::fp8_for(tensor::View out, const Weight* reader) {
   forget(out);
   if (reader == nullptr || !takes_fp8(out, *reader)) return {};
-  made_ = {.view = out.data, .reader = reader, .fp8 = true};
+  made_ = {};
+  made_.view = out.data;
+  made_.reader = reader;
+  made_.fp8 = true;
   return fp8_rows();
 }
 
@@ -146,7 +149,9 @@ XRows CudaOps::rows_for(tensor::View out, const Weight* reader) {
       reader->input_order.size() == 0 && out.cols == image_features(out.cols) &&
       path_of(out, *reader, {}) == Path::kWide) {
     const XRows image = wide_image(reader->format, next_image(), wide_columns(out.rows), out.cols);
-    made_ = {.view = out.data, .reader = reader, .image = image};
+    made_.view = out.data;
+    made_.reader = reader;
+    made_.image = image;
     return image;
   }
   return {out.data, out.stride};

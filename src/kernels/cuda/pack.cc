@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
-#include <numeric>
 
 #include "base/check.h"
 #include "kernels/cuda/check.cuh"
@@ -14,6 +12,7 @@ namespace pagoda::kernels::cuda {
 namespace {
 
 constexpr std::size_t kStagingBytes = std::size_t{32} << 20;
+
 bool has_layout(const WeightSource& source) {
   switch (source.format) {
     case WeightFormat::kBF16:
@@ -31,15 +30,6 @@ bool has_layout(const WeightSource& source) {
   return false;
 }
 
-// The values of row r of a chunk.
-void write_int4_chunk(const std::int8_t* values, int r, std::byte* chunk) {
-  for (int k = 0; k < kInt4Chunk; k += 8) {
-    std::uint32_t word = 0;
-    for (int j = 0; j < 8; ++j) word |= static_cast<std::uint32_t>(values[k + j] & 15) << int4_shift(j);
-    std::memcpy(chunk + int4_word_offset(k, r), &word, sizeof(word));
-  }
-}
-
 }  // namespace
 
 Packer::Packer(int threads) : threads_(threads) {
@@ -55,8 +45,7 @@ Packer::~Packer() {
   for (void* event : copied_) cudaEventDestroy(static_cast<cudaEvent_t>(event));
 }
 
-void Packer::stream(std::byte* device, std::int64_t units, std::size_t unit_bytes,
-                    const std::function<void(std::int64_t, std::int64_t, std::byte*)>& write) {
+void Packer::stream(std::int64_t units, std::size_t unit_bytes, const Write& write, const Send& send) {
   CHECK(unit_bytes <= kStagingBytes);
   const auto a_turn = static_cast<std::int64_t>(kStagingBytes / unit_bytes);
   for (std::int64_t first = 0; first < units; first += a_turn) {
@@ -68,11 +57,17 @@ void Packer::stream(std::byte* device, std::int64_t units, std::size_t unit_byte
       write(first + static_cast<std::int64_t>(begin), first + static_cast<std::int64_t>(end),
             staging + begin * unit_bytes);
     });
-    CUDA_CHECK(cudaMemcpyAsync(device + first * unit_bytes, staging, count * unit_bytes,
-                               cudaMemcpyHostToDevice, cudaStreamPerThread));
+    send(first, count, staging);
     CUDA_CHECK(cudaEventRecord(event, cudaStreamPerThread));
     turn_ = 1 - turn_;
   }
+}
+
+Packer::Send Packer::copy_to(std::byte* device, std::size_t unit_bytes) {
+  return [=](std::int64_t first, std::int64_t count, const std::byte* staging) {
+    CUDA_CHECK(cudaMemcpyAsync(device + first * unit_bytes, staging, count * unit_bytes,
+                               cudaMemcpyHostToDevice, cudaStreamPerThread));
+  };
 }
 
 void Packer::copy(std::byte* device, const void* host, std::size_t bytes) {
@@ -116,101 +111,22 @@ void Packer::pack_rows(const WeightSource& source, Weight& weight, DeviceArena& 
   weight.data =
       arena.allocate(tensor::MemoryTag::kWeights, padded_rows(source.out_features) * row_bytes + kChunkBytes);
   std::vector<float> scales(fp8 ? padded_rows(source.out_features) : 0);
-  stream(weight.data.data(), source.out_features, row_bytes,
-         [&](std::int64_t begin, std::int64_t end, std::byte* out) {
-           std::vector<float> row(fp8 ? 0 : in);
-           for (std::int64_t r = begin; r < end; ++r, out += row_bytes) {
-             if (fp8) {
-               source.row_fp8(r, reinterpret_cast<std::uint8_t*>(out), &scales[r]);
-               continue;
-             }
-             source.row_f32(r, row.data());
-             auto* halves = reinterpret_cast<std::uint16_t*>(out);
-             for (std::int64_t i = 0; i < in; ++i) halves[i] = tensor::to_bfloat16(row[i]).bits;
-           }
-         });
+  const auto write_rows = [&](std::int64_t begin, std::int64_t end, std::byte* out) {
+    std::vector<float> row(fp8 ? 0 : in);
+    for (std::int64_t r = begin; r < end; ++r, out += row_bytes) {
+      if (fp8) {
+        source.row_fp8(r, reinterpret_cast<std::uint8_t*>(out), &scales[r]);
+        continue;
+      }
+      source.row_f32(r, row.data());
+      auto* halves = reinterpret_cast<std::uint16_t*>(out);
+      for (std::int64_t i = 0; i < in; ++i) halves[i] = tensor::to_bfloat16(row[i]).bits;
+    }
+  };
+  stream(source.out_features, row_bytes, write_rows, copy_to(weight.data.data(), row_bytes));
   if (scales.empty()) return;
   weight.scales = arena.allocate(tensor::MemoryTag::kWeights, scales.size() * sizeof(float));
   copy(weight.scales.data(), scales.data(), weight.scales.size());
-}
-
-void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena& arena) {
-  const bool int4 = source.format == WeightFormat::kInt4;
-  const std::int64_t in = source.in_features, chunk = int4 ? kInt4Chunk : kInt8Chunk;
-  const std::int64_t chunks = (in + chunk - 1) / chunk;
-  const std::int64_t source_group = source.group_size == 0 ? in : source.group_size;
-  // Groups of 64 are stored as two of 32.
-  const std::int64_t group = int4 && source_group == 64 ? 32 : source_group;
-  const std::int64_t groups = stored_groups(in, group);
-  if (int4) weight.group_size = group;
-  const bool zeros = int4 && (source.has_zeros || group == 32);
-  const std::size_t stack_bytes = chunks * kStackTiles * kTileChunkBytes;
-  const std::int64_t tiles = stacked_tiles(source.out_features);
-  weight.data = arena.allocate(tensor::MemoryTag::kWeights, tiles / kStackTiles * stack_bytes);
-  std::vector<float> row_scales(int4 ? 0 : source.out_features);
-  std::vector<std::uint16_t> group_scales(int4 ? tiles * groups * 16 : 0),
-      group_zeros(zeros ? group_scales.size() : 0);
-
-  const auto write_stacks = [&](std::int64_t begin, std::int64_t end, std::byte* out) {
-    // Rows that lie one behind another in the source are read together, as many as share a line of a GPTQ
-    // file.
-    constexpr std::int64_t kRows = 16;
-    std::vector<std::int8_t> read(kRows * in), read_zeros(kRows * source.groups()), padded(chunks * chunk);
-    std::vector<float> read_scales(kRows * source.groups());
-    const auto write_row = [&](std::int64_t row, std::int64_t tile, int r, std::int64_t i) {
-      const float* scale = read_scales.data() + i * source.groups();
-      const std::int8_t* zero = read_zeros.data() + i * source.groups();
-      const std::int8_t* values = read.data() + i * in;
-      if (in % chunk != 0) {
-        std::copy_n(values, in, padded.data());
-        std::fill(padded.begin() + in, padded.end(), zero[source.groups() - 1]);  // stands for 0.0
-        values = padded.data();
-      }
-      for (std::int64_t c = 0; c < chunks; ++c) {
-        std::byte* to = out + piece_of(tile - begin * kStackTiles, chunks, c) * kTileChunkBytes;
-        const std::int8_t* from = values + c * chunk;
-        if (int4)
-          write_int4_chunk(from, r, to);
-        else
-          for (int k = 0; k < kInt8Chunk; ++k) to[int8_offset(k, r)] = static_cast<std::byte>(from[k] + 128);
-      }
-      if (!int4) {
-        row_scales[row] = scale[0];
-        return;
-      }
-      for (std::int64_t g = 0; g < groups; ++g) {
-        const std::int64_t from = std::min(g * group / source_group, source.groups() - 1),
-                           at = piece_of(tile, groups, g) * 16 + r;
-        group_scales[at] = tensor::float_to_half(scale[from]);
-        if (zeros) group_zeros[at] = tensor::to_bfloat16(128.0f + zero[from]).bits;
-      }
-    };
-    std::memset(out, int4 ? 0x88 : 128, (end - begin) * stack_bytes);
-    // With pairs the rows of a half lie together, 8 of each tile.
-    const std::int64_t halves = source.pairs ? 2 : 1, in_tile = 16 / halves,
-                       half = source.out_features / halves;
-    const std::int64_t a_stack = kStackTiles * in_tile;
-    for (std::int64_t h = 0; h < halves; ++h) {
-      const std::int64_t last = std::min(end * a_stack, half);
-      for (std::int64_t first = begin * a_stack; first < last; first += kRows) {
-        const std::int64_t count = std::min(kRows, last - first);
-        read_quantized_rows(source, h * half + first, count,
-                            {read.data(), read_scales.data(), read_zeros.data()});
-        for (std::int64_t i = 0; i < count; ++i)
-          write_row(h * half + first + i, (first + i) / in_tile,
-                    static_cast<int>((first + i) % in_tile + h * in_tile), i);
-      }
-    }
-  };
-  stream(weight.data.data(), tiles / kStackTiles, stack_bytes, write_stacks);
-  const void* host_scales = int4 ? static_cast<const void*>(group_scales.data()) : row_scales.data();
-  const std::size_t scales_bytes =
-      group_scales.size() * sizeof(std::uint16_t) + row_scales.size() * sizeof(float);
-  weight.scales = arena.allocate(tensor::MemoryTag::kWeights, scales_bytes);
-  copy(weight.scales.data(), host_scales, scales_bytes);
-  if (!zeros) return;
-  weight.offsets = arena.allocate(tensor::MemoryTag::kWeights, group_zeros.size() * sizeof(std::uint16_t));
-  copy(weight.offsets.data(), group_zeros.data(), weight.offsets.size());
 }
 
 }  // namespace pagoda::kernels::cuda

@@ -18,12 +18,17 @@ class Packer {
   Weight pack(const WeightSource& source, DeviceArena& arena);
 
  private:
-  // Calls write(begin, end, out) for units of `unit_bytes` and copies what they wrote to `device`.
-  void stream(std::byte* device, std::int64_t units, std::size_t unit_bytes,
-              const std::function<void(std::int64_t begin, std::int64_t end, std::byte* out)>& write);
+  using Write = std::function<void(std::int64_t begin, std::int64_t end, std::byte* out)>;
+  using Send = std::function<void(std::int64_t first, std::int64_t count, const std::byte* staging)>;
+
+  // Threads write units of `unit_bytes` to pinned memory, as many as it holds; send() enqueues what reads
+  // them there.
+  void stream(std::int64_t units, std::size_t unit_bytes, const Write& write, const Send& send);
+  static Send copy_to(std::byte* device, std::size_t unit_bytes);
   void copy(std::byte* device, const void* host, std::size_t bytes);
   void pack_rows(const WeightSource& source, Weight& weight, DeviceArena& arena);
   void pack_tiles(const WeightSource& source, Weight& weight, DeviceArena& arena);
+  void rearrange(const WeightSource& source, const Weight& weight);
 
   base::ThreadPool threads_;
   tensor::Buffer staging_[2];

@@ -20,13 +20,7 @@ __device__ float weight_at(const WeightView& w, int row, int k) {
     const std::uint32_t pair = DecodeE4m3::pair(byte << 8);
     return __uint_as_float(pair << 16) * w.row_scale(row);
   } else {
-    int tile = row / 16, r = row % 16;
-    if (w.pairs) {
-      const bool up = row >= w.out_features / 2;
-      const int within = up ? row - w.out_features / 2 : row;
-      tile = within / 8;
-      r = within % 8 + (up ? 8 : 0);
-    }
+    const auto [tile, r] = tile_of_row(w.pairs, w.out_features, row);
     constexpr bool kInt4 = kFormat == WeightFormat::kInt4;
     constexpr int kChunk = kInt4 ? kInt4Chunk : kInt8Chunk;
     const int chunks = (w.in_features + kChunk - 1) / kChunk;

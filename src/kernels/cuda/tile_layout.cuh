@@ -39,6 +39,17 @@ __host__ __device__ inline Int row_of_tile(bool pairs, Int out_features, Int til
   return r < 8 ? tile * 8 + r : out_features / 2 + tile * 8 + r - 8;
 }
 
+// The way back.
+struct RowOfTile {
+  std::int64_t tile;
+  int row;
+};
+__host__ __device__ inline RowOfTile tile_of_row(bool pairs, std::int64_t out_features, std::int64_t row) {
+  if (!pairs) return {row / 16, static_cast<int>(row % 16)};
+  const std::int64_t half = out_features / 2, within = row < half ? row : row - half;
+  return {within / 8, static_cast<int>(within % 8) + (row < half ? 0 : 8)};
+}
+
 // Bytes from the start of a tile's chunk to value k of row r, k from the start of the chunk.
 __host__ __device__ inline int int8_offset(int k, int r) {
   return r / 8 * 512 + (r % 8 * 4 + k / 16) * 16 + k % 16;
