@@ -1,13 +1,14 @@
-// A step on a device: the batch goes over in one copy, a graph of the whole step runs (or, with prompts in
-// it, its operators one by one), the device samples, and only the tokens come back. All of it is enqueued on
-// one stream, so that a step can be submitted while the one before it runs: what lies on the device is used
-// by one after the other, and only the pinned memory of the copies is there twice.
+// A step on a device: the batch goes over in one copy, a graph of the whole step runs (or, of a large one
+// with prompts in it, its operators one by one), the device samples, and only the tokens come back. All of it
+// is enqueued on one stream, so that a step can be submitted while the one before it runs: what lies on the
+// device is used by one after the other, and only the pinned memory of the copies is there twice.
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
-#include <tuple>
+#include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "execute/executor.h"
@@ -80,16 +81,20 @@ class CudaExecutor final : public Executor {
     CHECK(device_samples || submitted_ == collected_);
     const bool decodes_only = batch_.num_decodes == static_cast<std::int32_t>(sequences.size()) &&
                               batch_.outputs.size() == sequences.size();
-    const std::int32_t batch = decodes_only && device_samples ? graph_batch(batch_.num_decodes) : 0;
-    send(flight, sequences, batch);
-    const kernels::CudaBackend::Graph* graph = batch > 0 ? &graph_for(batch, all_greedy) : nullptr;
+    std::optional<Counts> padded;
+    if (device_samples) padded = decodes_only ? padded_decodes() : padded_mixed();
+    const Counts counts = padded.value_or(batch_counts());
+    send(flight, sequences, counts);
+    // The sampler of mixed steps is that of all, for half as many graphs.
+    const kernels::CudaBackend::Graph* graph =
+        padded ? &graph_for(counts, all_greedy && decodes_only) : nullptr;
     clock_.begin(submitted_);
     if (!device_samples)
       sample_on_host(flight, sequences);
     else if (graph != nullptr)
       cuda_.launch(*graph);
     else
-      sample(forward(batch_counts()), all_greedy);
+      sample(forward(counts), all_greedy);
     clock_.end(submitted_);
     if (!flight.sampling.empty())
       cuda_.download(flight.tokens_back.data(), tokens_out_.data(),
@@ -117,7 +122,7 @@ class CudaExecutor final : public Executor {
   tensor::View logits(std::span<const StepSequence> sequences) override {
     CHECK(collected_ == submitted_);
     batch_.build(sequences);
-    send(flights_[0], sequences, 0);
+    send(flights_[0], sequences, batch_counts());
     return download(forward(batch_counts()));
   }
 
@@ -133,25 +138,49 @@ class CudaExecutor final : public Executor {
     std::vector<std::size_t> sampling;  // the sequences whose tokens come back
     std::vector<SampledToken> results;
   };
+  // Of a step, filled up for its graph or not. The decodes come first; tokens, prompts and outputs are filled
+  // up behind the real ones.
   struct Counts {
-    std::int32_t tokens, sequences, outputs, decodes, max_queries, max_context;
+    std::int32_t tokens, decodes, prompts, outputs, max_queries, max_context;
+    auto operator<=>(const Counts&) const = default;
+
+    std::int32_t sequences() const { return decodes + prompts; }
   };
 
   Counts batch_counts() const {
-    return {static_cast<std::int32_t>(batch_.tokens.size()),
-            static_cast<std::int32_t>(batch_.slices.size()),
-            static_cast<std::int32_t>(batch_.outputs.size()),
-            batch_.num_decodes,
-            batch_.max_queries,
-            batch_.max_context};
+    return {.tokens = static_cast<std::int32_t>(batch_.tokens.size()),
+            .decodes = batch_.num_decodes,
+            .prompts = static_cast<std::int32_t>(batch_.slices.size()) - batch_.num_decodes,
+            .outputs = static_cast<std::int32_t>(batch_.outputs.size()),
+            .max_queries = batch_.max_queries,
+            .max_context = batch_.max_context};
   }
 
-  // 0: no graph is that large.
-  std::int32_t graph_batch(std::int32_t sequences) const {
-    const auto found = std::lower_bound(kGraphBatches.begin(), kGraphBatches.end(), sequences);
-    return found == kGraphBatches.end() || *found > limits_.max_tokens || *found > limits_.max_sequences
-               ? 0
-               : *found;
+  // None: no graph is that large.
+  std::optional<Counts> padded_decodes() const {
+    const auto batch = std::ranges::lower_bound(kGraphBatches, batch_.num_decodes);
+    if (batch == kGraphBatches.end() || *batch > std::min(limits_.max_tokens, limits_.max_sequences))
+      return {};
+    return Counts{.tokens = *batch,
+                  .decodes = *batch,
+                  .prompts = 0,
+                  .outputs = *batch,
+                  .max_queries = 0,
+                  .max_context = graph_context(batch_.max_context)};
+  }
+  std::optional<Counts> padded_mixed() const {
+    const Counts counts = batch_counts();
+    const auto tokens = std::ranges::lower_bound(kMixedTokens, counts.tokens);
+    const auto sequences = std::ranges::lower_bound(kMixedSequences, counts.sequences());
+    if (tokens == kMixedTokens.end() || *tokens > limits_.max_tokens || sequences == kMixedSequences.end() ||
+        *sequences > std::min(*tokens, limits_.max_sequences) || counts.prompts > kMixedPrompts)
+      return {};
+    return Counts{.tokens = *tokens,
+                  .decodes = *sequences,
+                  .prompts = kMixedPrompts,
+                  .outputs = *sequences,
+                  .max_queries = *tokens,
+                  .max_context = graph_context(batch_.max_context)};
   }
 
   template <typename T>
@@ -159,11 +188,10 @@ class CudaExecutor final : public Executor {
     return reinterpret_cast<T*>(inputs_.data() + offset);
   }
 
-  // Copies the batch to the device, filled up to `padded` decodes if that is not 0.
-  void send(Flight& flight, std::span<const StepSequence> sequences, std::int32_t padded) {
-    const Counts counts = batch_counts();
-    const std::int32_t tokens = std::max(counts.tokens, padded), rows = std::max(counts.sequences, padded);
-    const InputLayout layout(tokens, rows);
+  // Copies the batch to the device, filled up to `counts`.
+  void send(Flight& flight, std::span<const StepSequence> sequences, const Counts& counts) {
+    const Counts real = batch_counts();
+    const InputLayout layout(counts.tokens, counts.sequences());
     const auto staged = [&](std::size_t offset) {
       return reinterpret_cast<std::int32_t*>(flight.inputs.data() + offset);
     };
@@ -172,9 +200,12 @@ class CudaExecutor final : public Executor {
     std::ranges::copy(batch_.outputs, staged(layout.outputs));
     std::ranges::copy(batch_.block_ids, staged(layout.block_ids));
     auto* slices = reinterpret_cast<SequenceSlice*>(flight.inputs.data() + layout.slices);
-    for (std::size_t i = 0; i < batch_.slices.size(); ++i) {
-      slices[i] = batch_.slices[i];
-      slices[i].block_table = input<std::int32_t>(layout.block_ids) + batch_.first_block[i];
+    // What fills up has no context and no queries.
+    std::fill_n(slices, counts.sequences(), SequenceSlice{});
+    for (std::int32_t i = 0; i < real.sequences(); ++i) {
+      SequenceSlice& slice = slices[i < real.decodes ? i : counts.decodes + i - real.decodes];
+      slice = batch_.slices[i];
+      slice.block_table = input<std::int32_t>(layout.block_ids) + batch_.first_block[i];
     }
     auto* sample_rows = reinterpret_cast<SampleRow*>(flight.inputs.data() + InputLayout::kRows);
     const std::int32_t* output = batch_.outputs.data();
@@ -185,11 +216,10 @@ class CudaExecutor final : public Executor {
       if (token == schedule::kFutureToken) token = -1 - sample_rows->slot;
       ++sample_rows;
     }
-    for (std::int32_t i = counts.sequences; i < padded; ++i) {
-      staged(layout.tokens)[i] = 0;
-      staged(layout.positions)[i] = 0;
-      staged(layout.outputs)[i] = i;
-      slices[i] = {.first_row = i, .num_queries = 1, .context = 0, .block_table = nullptr};
+    for (std::int32_t i = real.tokens; i < counts.tokens; ++i)
+      staged(layout.tokens)[i] = staged(layout.positions)[i] = 0;
+    for (std::int32_t i = real.outputs; i < counts.outputs; ++i) {
+      staged(layout.outputs)[i] = 0;
       *sample_rows++ = {.slot = slots_.count()};
     }
     cuda_.upload(inputs_.data(), flight.inputs.data(),
@@ -228,7 +258,7 @@ class CudaExecutor final : public Executor {
 
   // The model over what was sent; its logits lie on the device.
   tensor::View forward(const Counts& counts) {
-    const InputLayout layout(counts.tokens, counts.sequences);
+    const InputLayout layout(counts.tokens, counts.sequences());
     cuda_.resolve_tokens(input<std::int32_t>(layout.tokens), counts.tokens, sampled_.as<std::int32_t>());
     const auto span = [&](std::size_t offset, std::int32_t count) {
       return std::span<const std::int32_t>(input<std::int32_t>(offset), count);
@@ -236,7 +266,7 @@ class CudaExecutor final : public Executor {
     const model::Batch batch{
         span(layout.tokens, counts.tokens),
         span(layout.positions, counts.tokens),
-        {std::span<const SequenceSlice>(input<SequenceSlice>(layout.slices), counts.sequences),
+        {std::span<const SequenceSlice>(input<SequenceSlice>(layout.slices), counts.sequences()),
          counts.decodes, counts.max_queries, counts.max_context},
         span(layout.outputs, counts.outputs)};
     return model::forward(state_.ops, state_.weights, state_.rope, batch, state_.kv_cache, state_.workspace);
@@ -255,19 +285,9 @@ class CudaExecutor final : public Executor {
     return std::min(longest, std::max(limits_.max_model_len, context));
   }
 
-  const kernels::CudaBackend::Graph& graph_for(std::int32_t batch, bool all_greedy) {
-    const std::int32_t context = graph_context(batch_.max_context);
-    std::unique_ptr<kernels::CudaBackend::Graph>& graph = graphs_[{batch, context, all_greedy}];
-    if (graph == nullptr)
-      graph = cuda_.capture([&] {
-        sample(forward({.tokens = batch,
-                        .sequences = batch,
-                        .outputs = batch,
-                        .decodes = batch,
-                        .max_queries = 0,
-                        .max_context = context}),
-               all_greedy);
-      });
+  const kernels::CudaBackend::Graph& graph_for(const Counts& counts, bool all_greedy) {
+    std::unique_ptr<kernels::CudaBackend::Graph>& graph = graphs_[{counts, all_greedy}];
+    if (graph == nullptr) graph = cuda_.capture([&] { sample(forward(counts), all_greedy); });
     return *graph;
   }
 
@@ -298,8 +318,7 @@ class CudaExecutor final : public Executor {
   tensor::Buffer host_logits_;
   std::array<Flight, kMaxInFlight> flights_;
   std::int64_t submitted_ = 0, collected_ = 0;  // steps
-  std::map<std::tuple<std::int32_t, std::int32_t, bool>, std::unique_ptr<kernels::CudaBackend::Graph>>
-      graphs_;
+  std::map<std::pair<Counts, bool>, std::unique_ptr<kernels::CudaBackend::Graph>> graphs_;
 };
 
 }  // namespace
@@ -315,12 +334,15 @@ std::size_t cuda_executor_bytes(const model::DenseShape& shape, const ExecutorLi
 
 std::size_t cuda_graphs_bytes(const ExecutorLimits& limits) {
   const std::int32_t largest = std::min(limits.max_tokens, limits.max_sequences);
-  const auto batches =
-      std::ranges::count_if(kGraphBatches, [&](std::int32_t batch) { return batch <= largest; });
+  constexpr std::size_t kSamplers = 2;  // greedy alone, or not
+  std::size_t graphs =
+      kSamplers * std::ranges::count_if(kGraphBatches, [&](std::int32_t batch) { return batch <= largest; });
+  for (const std::int32_t tokens : kMixedTokens)
+    for (const std::int32_t sequences : kMixedSequences)
+      if (tokens <= limits.max_tokens && sequences <= std::min(tokens, limits.max_sequences)) ++graphs;
   std::size_t contexts = 1;
   for (std::int64_t longest = kShortestGraphContext; longest < limits.max_model_len; longest *= 2) ++contexts;
-  constexpr std::size_t kSamplers = 2;  // greedy alone, or not
-  return batches * contexts * kSamplers * kGraphBytes;
+  return graphs * contexts * kGraphBytes;
 }
 
 }  // namespace pagoda::execute

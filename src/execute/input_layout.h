@@ -17,6 +17,11 @@ namespace pagoda::execute {
 inline constexpr std::array<std::int32_t, 17> kGraphBatches = {1,  2,  4,   8,   16,  24,  32,  48, 64,
                                                                80, 96, 128, 160, 192, 224, 256, 512};
 
+// The same of steps with prompts in them: tokens in all, sequences that decode or are sampled from, prompts.
+inline constexpr std::array<std::int32_t, 6> kMixedTokens = {16, 32, 64, 128, 192, 256};
+inline constexpr std::array<std::int32_t, 2> kMixedSequences = {8, 64};
+inline constexpr std::int32_t kMixedPrompts = 8;
+
 // Depends on the counts alone, so a graph finds its inputs where they were when it was recorded.
 struct InputLayout {
   static constexpr std::size_t kRows = 0;  // SampleRows: how to sample, first of all
@@ -34,6 +39,7 @@ struct InputLayout {
 
   // Of the largest batch, filled up for a graph or not.
   static std::size_t max_bytes(const ExecutorLimits& limits) {
+    static_assert(kMixedSequences.back() + kMixedPrompts <= kGraphBatches.back());
     const auto padded = std::max<std::size_t>(limits.max_sequences, kGraphBatches.back());
     return InputLayout(std::max<std::size_t>(limits.max_tokens, padded), padded).block_ids +
            aligned((limits.max_blocks + limits.max_sequences) * sizeof(std::int32_t));

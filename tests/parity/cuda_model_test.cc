@@ -52,7 +52,10 @@ class Batch {
       blocks_.push_back(std::move(blocks));
       done_.push_back(0);
     }
+    joined_ = tokens_.size();
   }
+  // Only the first so many take part in the next steps.
+  void join(std::size_t sequences) { joined_ = std::min(sequences, tokens_.size()); }
   void step() {
     submit();
     collect();
@@ -78,7 +81,7 @@ class Batch {
   void submit() {
     std::vector<ScheduledSequence> parts;
     std::vector<StepSequence> sequences;
-    for (std::size_t s = 0; s < tokens_.size(); ++s) {
+    for (std::size_t s = 0; s < joined_; ++s) {
       const auto size = static_cast<std::int32_t>(tokens_[s].size());
       parts.push_back({ids_[s], done_[s], size - done_[s], true,
                        std::span<const std::int32_t>(tokens_[s]).subspan(done_[s]), blocks_[s]});
@@ -87,11 +90,11 @@ class Batch {
     for (std::size_t s = 0; s < parts.size(); ++s)
       sequences.push_back({&parts[s], tokens_[s], &samplings_[s]});
     runner_.submit(sequences);
-    for (std::vector<std::int32_t>& tokens : tokens_) tokens.push_back(schedule::kFutureToken);
+    for (std::size_t s = 0; s < joined_; ++s) tokens_[s].push_back(schedule::kFutureToken);
   }
   void collect() {
     const std::vector<SampledToken> sampled = runner_.collect();
-    for (std::size_t s = 0; s < tokens_.size(); ++s)
+    for (std::size_t s = 0; s < sampled.size(); ++s)
       *std::find(tokens_[s].begin(), tokens_[s].end(), schedule::kFutureToken) = sampled[s].token;
   }
 
@@ -101,6 +104,7 @@ class Batch {
   std::vector<Sampling> samplings_;
   std::vector<std::vector<BlockId>> blocks_;
   std::vector<std::int32_t> done_;
+  std::size_t joined_ = 0;
 };
 
 std::vector<std::vector<std::int32_t>> prompts(std::size_t count, std::int32_t vocab) {
@@ -199,6 +203,30 @@ TEST(CudaModel, StepsAheadGiveTheSameTokens) {
       ahead.run_ahead(kSteps);
       EXPECT_EQ(ahead.tokens(), in_step.tokens()) << count << (draws ? " that draw" : " greedy");
     }
+  }
+}
+
+// Prompts that join while others generate run in graphs of mixed steps, filled up: with few sequences of each
+// kind, with so many that a larger graph is needed, with more prompts than one has.
+TEST(CudaModel, PromptsThatJoinGiveTheSameTokens) {
+  auto ops = kernels::make_cuda_ops({.device = 0, .pack_threads = 0, .deterministic = true});
+  if (!ops.ok()) GTEST_SKIP() << "no GPU";
+  const auto formats = model::named_formats("bf16", "");
+  ASSERT_TRUE(formats.ok());
+  auto runner = Runner::random(small_shape(), *formats, std::move(ops).value(), runner_options());
+  ASSERT_TRUE(runner.ok());
+  const auto all = prompts(36, 3001);
+  Batch joining(**runner, all);
+  std::vector<int> steps(all.size());  // of each
+  for (const std::size_t joined : {1, 1, 2, 4, 4, 7, 8, 9, 14, 15, 26, 36, 36, 36}) {
+    joining.join(joined);
+    joining.step();
+    for (std::size_t s = 0; s < joined; ++s) ++steps[s];
+  }
+  for (std::size_t s = 0; s < all.size(); ++s) {
+    Batch alone(**runner, {all[s]});
+    for (int i = 0; i < steps[s]; ++i) alone.step();
+    EXPECT_EQ(alone.tokens()[0], joining.tokens()[s]) << "sequence " << s;
   }
 }
 
