@@ -101,17 +101,17 @@ float StoredLinear::scale(std::int64_t row, std::int64_t group) const {
 void StoredLinear::copy_integers(std::int64_t row, std::int64_t count, std::uint8_t* values, float* scales,
                                  std::int32_t* zeros) const {
   CHECK(form_ == Form::kInteger && row >= 0 && count >= 0 && row + count <= out_);
-  if (values == nullptr) {
-  } else if (layout_ == Layout::kGptq) {
-    copy_gptq(row, count, values);
-  } else {
-    for (std::int64_t r = 0; r < count; ++r) copy_row(row + r, values + r * in_);
-  }
+  if (values != nullptr) copy_values(row, count, values);
   for (std::int64_t r = 0; r < count; ++r)
     for (std::int64_t g = 0; g < groups(); ++g) {
       scales[r * groups() + g] = scale(row + r, g);
       zeros[r * groups() + g] = zero(row + r, g);
     }
+}
+
+void StoredLinear::copy_values(std::int64_t row, std::int64_t count, std::uint8_t* values) const {
+  if (layout_ == Layout::kGptq) return copy_gptq(row, count, values);
+  for (std::int64_t r = 0; r < count; ++r) copy_row(row + r, values + r * in_);
 }
 
 void StoredLinear::copy_gptq(std::int64_t row, std::int64_t count, std::uint8_t* values) const {
@@ -409,13 +409,16 @@ class LinearFinder {
     if (!linear_.has_zeros_) return {};
     linear_.lowest_zero_ = 1 << linear_.bits_;
     linear_.highest_zero_ = 0;
-    if (linear_.layout_ != StoredLinear::Layout::kPacked) return check_zero_words();
+    if (linear_.layout_ != StoredLinear::Layout::kPacked) {
+      see_zero_words();
+      return {};
+    }
     for (std::int64_t group = 0; group < linear_.groups(); ++group)
       for (std::int64_t row = 0; row < linear_.out_; ++row) see_zero(linear_.zero(row, group));
     return {};
   }
   // All words of the tensor are full. Most are like the one before.
-  base::Status check_zero_words() {
+  void see_zero_words() {
     const int per_word = 32 / linear_.bits_;
     const std::int64_t words = linear_.zeros_.info.elements();
     for (std::int64_t i = 0; i < words; ++i) {
@@ -424,7 +427,6 @@ class LinearFinder {
       for (int j = 0; j < per_word; ++j, word >>= linear_.bits_)
         see_zero(static_cast<int>(word & ((1u << linear_.bits_) - 1)) + linear_.zero_surplus_);
     }
-    return {};
   }
   void see_zero(int zero) {
     linear_.lowest_zero_ = std::min(linear_.lowest_zero_, zero);

@@ -65,6 +65,7 @@ class StoredLinear {
  private:
   friend class LinearFinder;
 
+  void copy_values(std::int64_t row, std::int64_t count, std::uint8_t* values) const;
   void copy_gptq(std::int64_t row, std::int64_t count, std::uint8_t* values) const;
   void copy_row(std::int64_t row, std::uint8_t* values) const;  // of the other layouts of integers
   int zero(std::int64_t row, std::int64_t group) const;

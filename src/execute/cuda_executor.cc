@@ -37,6 +37,22 @@ std::size_t seen_bytes(const model::DenseShape& shape, const ExecutorLimits& lim
 // Tokens of histories that go over in one step without waiting.
 std::size_t history_room(const ExecutorLimits& limits) { return limits.max_model_len + limits.max_tokens; }
 
+// What a graph of a mixed step holds; none if no graph is that large.
+struct MixedSize {
+  std::int32_t tokens, sequences;
+};
+std::optional<MixedSize> mixed_size(std::int32_t tokens, std::int32_t sequences,
+                                    const ExecutorLimits& limits) {
+  const auto at_least = [](const auto& sizes, std::int32_t wanted) {
+    const auto found = std::ranges::lower_bound(sizes, wanted);
+    return found == sizes.end() ? 0 : *found;
+  };
+  const std::int32_t most = std::min(at_least(kMixedSequences, sequences), limits.max_sequences);
+  const std::int32_t rows = at_least(kMixedTokens, std::max(tokens, most));
+  if (most < sequences || rows == 0 || rows > limits.max_tokens) return {};
+  return MixedSize{rows, most};
+}
+
 class CudaExecutor final : public Executor {
  public:
   CudaExecutor(const ModelState& state, const ExecutorLimits& limits)
@@ -170,16 +186,14 @@ class CudaExecutor final : public Executor {
   }
   std::optional<Counts> padded_mixed() const {
     const Counts counts = batch_counts();
-    const auto tokens = std::ranges::lower_bound(kMixedTokens, counts.tokens);
-    const auto sequences = std::ranges::lower_bound(kMixedSequences, counts.sequences());
-    if (tokens == kMixedTokens.end() || *tokens > limits_.max_tokens || sequences == kMixedSequences.end() ||
-        *sequences > std::min(*tokens, limits_.max_sequences) || counts.prompts > kMixedPrompts)
-      return {};
-    return Counts{.tokens = *tokens,
-                  .decodes = *sequences,
+    if (counts.outputs == 0 || counts.prompts > kMixedPrompts) return {};
+    const std::optional<MixedSize> size = mixed_size(counts.tokens, counts.sequences(), limits_);
+    if (!size) return {};
+    return Counts{.tokens = size->tokens,
+                  .decodes = size->sequences,
                   .prompts = kMixedPrompts,
-                  .outputs = *sequences,
-                  .max_queries = *tokens,
+                  .outputs = size->sequences,
+                  .max_queries = size->tokens,
                   .max_context = graph_context(batch_.max_context)};
   }
 
@@ -338,8 +352,11 @@ std::size_t cuda_graphs_bytes(const ExecutorLimits& limits) {
   std::size_t graphs =
       kSamplers * std::ranges::count_if(kGraphBatches, [&](std::int32_t batch) { return batch <= largest; });
   for (const std::int32_t tokens : kMixedTokens)
-    for (const std::int32_t sequences : kMixedSequences)
-      if (tokens <= limits.max_tokens && sequences <= std::min(tokens, limits.max_sequences)) ++graphs;
+    for (const std::int32_t sequences : kMixedSequences) {
+      const std::int32_t most = std::min(sequences, limits.max_sequences);
+      const std::optional<MixedSize> size = mixed_size(tokens, most, limits);
+      if (size && size->tokens == tokens) ++graphs;
+    }
   std::size_t contexts = 1;
   for (std::int64_t longest = kShortestGraphContext; longest < limits.max_model_len; longest *= 2) ++contexts;
   return graphs * contexts * kGraphBytes;

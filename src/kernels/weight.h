@@ -23,9 +23,10 @@ std::string_view weight_format_name(WeightFormat format);
 
 // Integers of one row, to be written by a source: w[j] = (values[j] - zeros[j / group]) * scales[j / group].
 struct QuantizedRow {
-  std::int8_t* values = nullptr;  // [in]: [-128, 127] for kInt8, [0, 15] for kInt4; null: not wanted
-  float* scales = nullptr;        // [groups]
-  std::int8_t* zeros = nullptr;   // [groups], in the range of the values; set beforehand to symmetric_zero()
+  // [in]: [-128, 127] for kInt8, [0, 15] for kInt4. Null, only of a source with `stored`: not wanted.
+  std::int8_t* values = nullptr;
+  float* scales = nullptr;       // [groups]
+  std::int8_t* zeros = nullptr;  // [groups], in the range of the values; set beforehand to symmetric_zero()
 };
 // What stands for 0.0 where a file has no zero points.
 constexpr std::int8_t symmetric_zero(WeightFormat format) { return format == WeightFormat::kInt4 ? 8 : 0; }
@@ -60,7 +61,7 @@ struct WeightSource {
   std::function<void(std::int64_t row, float* out)> row_f32;
   // Writes `count` rows, one behind another in `out`. Used for kInt8 and kInt4, by read_quantized_rows().
   std::function<void(std::int64_t row, std::int64_t count, const QuantizedRow& out)> rows_quantized;
-  // The same values, part below part; empty if a file has them otherwise.
+  // The same values, part below part; empty if a file has them otherwise, or there is an input_order.
   std::vector<StoredIntegers> stored;
   // Writes in_features e4m3 bytes and the row's scale. Used for kFp8.
   std::function<void(std::int64_t row, std::uint8_t* out, float* scale)> row_fp8;

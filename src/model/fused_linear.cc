@@ -105,7 +105,7 @@ void set_integers(const std::shared_ptr<const Parts>& parts, kernels::WeightSour
   source->has_zeros = std::ranges::any_of(parts->parts, [middle](const StoredLinear& part) {
     return part.lowest_zero() != middle || part.highest_zero() != middle;
   });
-  source->stored = stored_integers(parts->parts);
+  if (source->input_order.empty()) source->stored = stored_integers(parts->parts);
   source->rows_quantized = [parts, signed_by, order = source->input_order, groups = source->groups()](
                                std::int64_t row, std::int64_t count, kernels::QuantizedRow out) {
     while (count > 0) {

@@ -50,7 +50,9 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
              activated = workspace.activated.first_rows(tokens);
 
   const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
-  const bool all_answer = outputs == tokens;  // decodes alone: no rows to choose
+  // Decodes alone: no rows to choose. What is filled up for a graph may have as many outputs with prompts in it.
+  const bool all_answer =
+      outputs == tokens && static_cast<std::int64_t>(batch.sequences.slices.size()) == tokens;
 
   // Each block adds to the residual stream `hidden` and leaves in `normed` what the next block reads.
   ops.embed(batch.tokens, weights.embedding, hidden);

@@ -8,15 +8,12 @@
 #include <string_view>
 
 #include "checkpoint/checkpoint.h"
-#include "execute/runner.h"
 #include "kernels/device.h"
 #include "model/load_dense.h"
+#include "step_batch.h"
 
 namespace pagoda::execute {
 namespace {
-
-using cache::BlockId;
-using schedule::ScheduledSequence;
 
 std::unique_ptr<kernels::Ops> ops_for(const char* device) {
   kernels::DeviceOptions options;
@@ -24,8 +21,6 @@ std::unique_ptr<kernels::Ops> ops_for(const char* device) {
   auto ops = kernels::make_ops(options);
   return ops.ok() ? std::move(ops).value() : nullptr;
 }
-
-constexpr std::int32_t kBlockSize = 16, kBlocksEach = 12;
 
 RunnerOptions runner_options() {
   RunnerOptions options;
@@ -35,91 +30,6 @@ RunnerOptions runner_options() {
   options.max_model_len = kBlockSize * kBlocksEach;
   options.num_kv_blocks = kBlocksEach * 40;
   return options;
-}
-
-// Sequences stepped together, greedily or each by its own sampling.
-class Batch {
- public:
-  Batch(Runner& runner, std::vector<std::vector<std::int32_t>> prompts, std::vector<Sampling> samplings = {})
-      : runner_(runner), tokens_(std::move(prompts)), samplings_(std::move(samplings)) {
-    samplings_.resize(tokens_.size());
-    static std::int64_t next_id = 1;
-    for (std::size_t s = 0; s < tokens_.size(); ++s) {
-      ids_.emplace_back(next_id++);
-      std::vector<BlockId> blocks;
-      for (std::int32_t b = 0; b < kBlocksEach; ++b)
-        blocks.push_back(BlockId(static_cast<std::int32_t>(s) * kBlocksEach + b));
-      blocks_.push_back(std::move(blocks));
-      done_.push_back(0);
-    }
-    joined_ = tokens_.size();
-  }
-  // Only the first so many take part in the next steps.
-  void join(std::size_t sequences) { joined_ = std::min(sequences, tokens_.size()); }
-  void step() {
-    submit();
-    collect();
-  }
-  // Each step is submitted before the one before it is collected.
-  void run_ahead(int steps) {
-    for (int i = 0; i < steps; ++i) {
-      submit();
-      if (i > 0) collect();
-    }
-    collect();
-  }
-  std::vector<float> logits() {
-    const ScheduledSequence part{ids_[0], 0,          static_cast<std::int32_t>(tokens_[0].size()),
-                                 true,    tokens_[0], blocks_[0]};
-    const StepSequence sequence{&part, {}, &samplings_[0]};
-    const tensor::View view = runner_.compute({&sequence, 1});
-    return {view.row(0), view.row(0) + view.cols};
-  }
-  const std::vector<std::vector<std::int32_t>>& tokens() const { return tokens_; }
-
- private:
-  void submit() {
-    std::vector<ScheduledSequence> parts;
-    std::vector<StepSequence> sequences;
-    for (std::size_t s = 0; s < joined_; ++s) {
-      const auto size = static_cast<std::int32_t>(tokens_[s].size());
-      parts.push_back({ids_[s], done_[s], size - done_[s], true,
-                       std::span<const std::int32_t>(tokens_[s]).subspan(done_[s]), blocks_[s]});
-      done_[s] = size;
-    }
-    for (std::size_t s = 0; s < parts.size(); ++s)
-      sequences.push_back({&parts[s], tokens_[s], &samplings_[s]});
-    runner_.submit(sequences);
-    for (std::size_t s = 0; s < joined_; ++s) tokens_[s].push_back(schedule::kFutureToken);
-  }
-  void collect() {
-    const std::vector<SampledToken> sampled = runner_.collect();
-    for (std::size_t s = 0; s < sampled.size(); ++s)
-      *std::find(tokens_[s].begin(), tokens_[s].end(), schedule::kFutureToken) = sampled[s].token;
-  }
-
-  Runner& runner_;
-  std::vector<schedule::SequenceId> ids_;
-  std::vector<std::vector<std::int32_t>> tokens_;
-  std::vector<Sampling> samplings_;
-  std::vector<std::vector<BlockId>> blocks_;
-  std::vector<std::int32_t> done_;
-  std::size_t joined_ = 0;
-};
-
-std::vector<std::vector<std::int32_t>> prompts(std::size_t count, std::int32_t vocab) {
-  std::vector<std::vector<std::int32_t>> result;
-  std::uint32_t state = 1;
-  for (std::size_t s = 0; s < count; ++s) {
-    std::vector<std::int32_t> prompt = {0, 1};
-    for (std::size_t i = 0; i < 3 + s % 29; ++i) {
-      state = state * 1664525u + 1013904223u;
-      prompt.push_back(static_cast<std::int32_t>((state >> 8) % (vocab - 10)) + 8);
-    }
-    prompt.push_back(2);
-    result.push_back(std::move(prompt));
-  }
-  return result;
 }
 
 // Up to the end of the answer: what a model says after that is undecided.
@@ -206,28 +116,18 @@ TEST(CudaModel, StepsAheadGiveTheSameTokens) {
   }
 }
 
-// Prompts that join while others generate run in graphs of mixed steps, filled up: with few sequences of each
-// kind, with so many that a larger graph is needed, with more prompts than one has.
+// Prompts that join while others generate run in graphs of mixed steps, filled up.
 TEST(CudaModel, PromptsThatJoinGiveTheSameTokens) {
   auto ops = kernels::make_cuda_ops({.device = 0, .pack_threads = 0, .deterministic = true});
   if (!ops.ok()) GTEST_SKIP() << "no GPU";
   const auto formats = model::named_formats("bf16", "");
   ASSERT_TRUE(formats.ok());
-  auto runner = Runner::random(small_shape(), *formats, std::move(ops).value(), runner_options());
+  RunnerOptions options = runner_options();
+  options.max_num_seqs = 64;
+  options.num_kv_blocks = kBlocksEach * 64;
+  auto runner = Runner::random(small_shape(), *formats, std::move(ops).value(), options);
   ASSERT_TRUE(runner.ok());
-  const auto all = prompts(36, 3001);
-  Batch joining(**runner, all);
-  std::vector<int> steps(all.size());  // of each
-  for (const std::size_t joined : {1, 1, 2, 4, 4, 7, 8, 9, 14, 15, 26, 36, 36, 36}) {
-    joining.join(joined);
-    joining.step();
-    for (std::size_t s = 0; s < joined; ++s) ++steps[s];
-  }
-  for (std::size_t s = 0; s < all.size(); ++s) {
-    Batch alone(**runner, {all[s]});
-    for (int i = 0; i < steps[s]; ++i) alone.step();
-    EXPECT_EQ(alone.tokens()[0], joining.tokens()[s]) << "sequence " << s;
-  }
+  expect_joining_changes_nothing(**runner, prompts(36, 3001));
 }
 
 TEST(CudaModel, RandomWeightsInEveryFormat) {

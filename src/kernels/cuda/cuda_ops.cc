@@ -86,6 +86,9 @@ CudaOps::CudaOps(const CudaOptions& options, CudaDevice device)
   launch_.same_in_any_batch = options.deterministic;
   CUDA_CHECK(
       cudaDeviceGetAttribute(&launch_.multiprocessors, cudaDevAttrMultiProcessorCount, options.device));
+  int shared_bytes = 0;
+  CUDA_CHECK(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, options.device));
+  launch_.block_shared_bytes = static_cast<std::size_t>(shared_bytes);
   for (cudaEvent_t& event : events_) CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   packer_ = std::make_unique<Packer>(options.pack_threads);
 #ifdef PAGODA_WIDE_KERNELS  // built for sm_90a

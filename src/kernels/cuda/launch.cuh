@@ -26,7 +26,8 @@ struct Launcher {
   bool same_in_any_batch =
       false;                // sums must not depend on what else is computed with them (--deterministic)
   int multiprocessors = 1;  // of the device
-  unsigned cluster = 1;     // blocks that share their memory (sm_90)
+  std::size_t block_shared_bytes = 48 * 1024;  // that a block can have
+  unsigned cluster = 1;                        // blocks that share their memory (sm_90)
 
   template <typename... Parameters, typename... Arguments>
   void operator()(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,

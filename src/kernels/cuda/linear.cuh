@@ -5,13 +5,13 @@
 //
 // A block has 8 warps that share the same MT * 16 rows of W and cut k between them: chunk i (64 bytes a row)
 // belongs to warp i % 8. A lane reads 16 bytes of a row at a time; which k those are is the format's choice,
-// and x is read in the same order, so nothing is shuffled. For few rows a lane's pieces of x come through
-// shared memory that is its own, as many chunks ahead as W is: x is short, but the way to L2 is nearly as
-// long as W's to memory. With more rows that copy would cost more than it hides. Before the kernel before has
-// ended come the first chunks of W, what else the weights bring, and all addresses: a launch takes a few
-// microseconds, of which code that runs once is a large part. Sums of the warps meet in shared memory. The
-// order of additions of an element depends on the format and on k alone: a row's result is the same in any
-// batch.
+// and x is read in the same order, so nothing is shuffled. For few rows a lane's pieces of x, and of BF16
+// those of W, come through shared memory that is its own, as many chunks ahead as W is: x is short, but the
+// way to L2 is nearly as long as W's to memory. With more rows that copy would cost more than it hides.
+// Before the kernel before has ended come the first chunks of W, what else the weights bring, and all
+// addresses: a launch takes a few microseconds, of which code that runs once is a large part. Sums of the
+// warps meet in shared memory. The order of additions of an element depends on the format and on k alone: a
+// row's result is the same in any batch.
 //
 // Floor: the bytes of W at read bandwidth. x (m rows, through L2) is read once for each block.
 
@@ -32,7 +32,7 @@ template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead
 struct LinearPlan {
   // W comes through shared memory too, where registers would not do: loads to registers in a loop all count
   // on one scoreboard, so that the chunk that is needed waits for the one that was asked for last.
-  static constexpr bool kRing = Format::kRing && NT == 1;
+  static constexpr bool kRing = Format::kRing && kXAhead;
   static constexpr int kWChunk = kRing ? MT * 64 : 0;  // of 16 bytes, a warp
   // Shared memory: the pieces of x, the chunks of W, the sums, a scale a row of x.
   static constexpr int kXLanes = 4 * Format::kRowsAhead;           // those that have a row of x
@@ -220,8 +220,8 @@ __global__ __launch_bounds__(kLinearWarps * 32,
         if (ahead < chunks && j * 8 + g < p.m)
           for (int piece = 0; piece < Format::kXPieces; ++piece)
             copy_16_async(x_copy(d, piece, j), x_at(ahead, piece, j));
+      copies_close();
     }
-    if constexpr (kRing || kXAhead) copies_close();
   };
   const float* my_partials = RowScales<NT, kLate>::partials_of(p, warp, lane);
   if constexpr (kPrepares) work_out(my_partials);
@@ -244,7 +244,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     for (int d = 0; d < kDepth; ++d) {
       const int now = base + d * kLinearWarps;
       if (now >= chunks) break;
-      if constexpr (kRing || kXAhead) copies_wait<kDepth - 1>();
+      if constexpr (kXAhead) copies_wait<kDepth - 1>();
       // Lanes without a row of x read pieces of others, for nothing.
       if constexpr (kXAhead && Plan::kXLanes < 32) __syncwarp();
       if constexpr (kRing)
@@ -290,11 +290,17 @@ void launch_shape(const Launcher& launch, const LinearArgs& args) {
 template <typename Format, bool kXAhead>
 void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
   constexpr int kManyTiles = 4;  // more blocks of one tile than an SM holds: half as many may be taller
+  // Before Hopper a block has 99 or 163 KiB.
+  const auto fits = [&]<int kDepth, int kMT = 1>() {
+    return LinearPlan<Format, kMT, 1, 1, kDepth, kXAhead>::kSharedBytes <= launch.block_shared_bytes;
+  };
   const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
   if constexpr (Format::kDepthAlone > 0) {
-    if (tiles <= 1) return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
+    if (tiles <= 1 && fits.template operator()<Format::kDepthAlone>())
+      return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
   }
-  if (tiles <= 2) return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
+  if (tiles <= 2 && fits.template operator()<Format::kDepthOfTwo>())
+    return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
   if constexpr (Format::kTallTiles > 0) {
     if (tiles > kManyTiles && tiles <= Format::kTallTiles)
       return launch_shape<Format, 2, 1, Format::kTallBlocks, Format::kTallDepth, kXAhead>(launch, args);
@@ -306,10 +312,11 @@ void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
 template <typename Format>
 void launch_linear_shapes(const Launcher& launch, const LinearArgs& args) {
   constexpr int kFewTiles = 300;  // about two blocks an SM of the largest devices
-  constexpr int kHalfDepth =
-      (Format::kManyDepth + 1) / 2;  // with more rows a warp has more under way by itself
+  // With more rows a warp has more under way by itself.
+  constexpr int kHalfDepth = (Format::kManyDepth + 1) / 2;
   if (args.m <= Format::kRowsAhead) return launch_few_rows<Format, true>(launch, args);
-  if (args.m <= 8) return launch_few_rows<Format, false>(launch, args);
+  if constexpr (Format::kRowsAhead < 8)
+    if (args.m <= 8) return launch_few_rows<Format, false>(launch, args);
   if (args.m <= 16) return launch_shape<Format, 1, 2, 2, Format::kManyDepth>(launch, args);
   if (args.m <= 32) {
     if (args.weight.tiles < kFewTiles) return launch_shape<Format, 1, 4, 1, kHalfDepth>(launch, args);

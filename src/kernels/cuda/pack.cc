@@ -11,8 +11,6 @@
 namespace pagoda::kernels::cuda {
 namespace {
 
-constexpr std::size_t kStagingBytes = std::size_t{32} << 20;
-
 bool has_layout(const WeightSource& source) {
   switch (source.format) {
     case WeightFormat::kBF16:

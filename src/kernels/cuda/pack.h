@@ -1,6 +1,6 @@
 #pragma once
 // Weights from their source to the device, in the layouts of linear_format.cuh. Host threads write pinned
-// memory in turns, while the copy of the turn before runs.
+// memory in turns, while the device copies, or rearranges, that of the turn before.
 
 #include "base/thread_pool.h"
 #include "kernels/cuda/device_memory.h"
@@ -10,6 +10,8 @@ namespace pagoda::kernels::cuda {
 
 class Packer {
  public:
+  static constexpr std::size_t kStagingBytes = std::size_t{32} << 20;  // of a turn
+
   explicit Packer(int threads);  // 0: one a core
   ~Packer();
 

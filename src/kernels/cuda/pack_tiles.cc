@@ -16,7 +16,7 @@ namespace pagoda::kernels::cuda {
 namespace {
 
 bool is_int4(const WeightSource& source) { return source.format == WeightFormat::kInt4; }
-std::int64_t chunk_of(const WeightSource& source) { return is_int4(source) ? kInt4Chunk : kInt8Chunk; }
+std::int64_t chunk_values(const WeightSource& source) { return is_int4(source) ? kInt4Chunk : kInt8Chunk; }
 
 // Rows that lie one behind another in the source are read together, as many as share a line of a GPTQ file.
 constexpr std::int64_t kRowsAtOnce = 16;
@@ -80,7 +80,7 @@ class TileScales {
 
 // The values of a row, whole chunks of them, to where it lies in the tiles from tile 0 of `tiles` on.
 void write_values(const WeightSource& source, const std::int8_t* values, RowOfTile at, std::byte* tiles) {
-  const std::int64_t chunk = chunk_of(source), chunks = (source.in_features + chunk - 1) / chunk;
+  const std::int64_t chunk = chunk_values(source), chunks = (source.in_features + chunk - 1) / chunk;
   for (std::int64_t c = 0; c < chunks; ++c, values += chunk) {
     std::byte* to = tiles + piece_of(at.tile, chunks, c) * kTileChunkBytes;
     if (!is_int4(source)) {
@@ -99,15 +99,24 @@ void write_values(const WeightSource& source, const std::int8_t* values, RowOfTi
 // What stands for the rows that fill up a stack.
 std::uint8_t no_value(const WeightSource& source) { return is_int4(source) ? 0x88 : 128; }
 
+std::size_t unit_bytes(const WeightSource& source, const StoredIntegers& part) {
+  const std::int64_t values =
+      part.order == StoredIntegers::Order::kRows ? source.in_features : kUnitInputs * part.rows;
+  return static_cast<std::size_t>(is_int4(source) ? values / 2 : values);
+}
+
 bool can_rearrange(const WeightSource& source) {
-  if (source.stored.empty() || !source.input_order.empty()) return false;
-  return source.in_features % chunk_of(source) == 0;
+  if (source.stored.empty() || source.in_features % chunk_values(source) != 0) return false;
+  return source.in_features <= kMostInputs &&
+         std::ranges::all_of(source.stored, [&](const StoredIntegers& part) {
+           return unit_bytes(source, part) <= Packer::kStagingBytes;
+         });
 }
 
 }  // namespace
 
 void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena& arena) {
-  const std::int64_t chunks = (source.in_features + chunk_of(source) - 1) / chunk_of(source);
+  const std::int64_t chunks = (source.in_features + chunk_values(source) - 1) / chunk_values(source);
   // Groups of 64 are stored as two of 32.
   const std::int64_t group = source.group_size == 0                       ? source.in_features
                              : is_int4(source) && source.group_size == 64 ? 32
@@ -132,7 +141,7 @@ void Packer::pack_tiles(const WeightSource& source, Weight& weight, DeviceArena&
   } else {
     const auto write_stacks = [&](std::int64_t begin, std::int64_t end, std::byte* out) {
       Rows rows(source, /*with_values=*/true);
-      std::vector<std::int8_t> padded(chunks * chunk_of(source));
+      std::vector<std::int8_t> padded(chunks * chunk_values(source));
       std::memset(out, no_value(source), (end - begin) * stack_bytes);
       // With pairs the rows of a half lie together, 8 of each tile.
       const std::int64_t halves = source.pairs ? 2 : 1, half = source.out_features / halves,
@@ -176,16 +185,15 @@ void Packer::rearrange(const WeightSource& source, const Weight& weight) {
   args.in_features = source.in_features;
   args.pairs = source.pairs;
   args.to = weight.data.data();
-  const std::int64_t bits = is_int4(source) ? 4 : 8;
   for (const StoredIntegers& part : source.stored) {
     const bool by_rows = part.order == StoredIntegers::Order::kRows;
-    const std::size_t unit_bytes = (by_rows ? source.in_features : kUnitInputs * part.rows) * bits / 8;
+    const std::size_t bytes = unit_bytes(source, part);
     args.order = part.order;
     args.rows = part.rows;
     stream(
-        by_rows ? part.rows : source.in_features / kUnitInputs, unit_bytes,
+        by_rows ? part.rows : source.in_features / kUnitInputs, bytes,
         [&](std::int64_t begin, std::int64_t end, std::byte* out) {
-          std::memcpy(out, part.data + begin * unit_bytes, (end - begin) * unit_bytes);
+          std::memcpy(out, part.data + begin * bytes, (end - begin) * bytes);
         },
         [&](std::int64_t first, std::int64_t count, const std::byte* staging) {
           args.from = staging;

@@ -7,14 +7,14 @@ namespace {
 constexpr int kThreads = 256;
 static_assert(kUnitInputs == kInt4Chunk);
 
-// Where row `row` of W begins in the chunk that holds input k, or its word or bytes of that input.
-__device__ std::byte* chunk_of(const RearrangeArgs& p, RowOfTile at, std::int64_t k, int chunk) {
+// The chunk of the tile that holds input k.
+__device__ std::byte* tile_chunk(const RearrangeArgs& p, RowOfTile at, std::int64_t k, int chunk) {
   return p.to + piece_of(at.tile, p.in_features / chunk, k / chunk) * kTileChunkBytes;
 }
 // Of the inputs k to k + 7.
 __device__ void store_word(const RearrangeArgs& p, std::int64_t row, std::int64_t k, std::uint32_t word) {
   const RowOfTile at = tile_of_row(p.pairs, p.out_features, row);
-  *reinterpret_cast<std::uint32_t*>(chunk_of(p, at, k, kInt4Chunk) +
+  *reinterpret_cast<std::uint32_t*>(tile_chunk(p, at, k, kInt4Chunk) +
                                     int4_word_offset(static_cast<int>(k % kInt4Chunk), at.row)) = word;
 }
 
@@ -67,7 +67,7 @@ __global__ void rearrange_int8_rows(const RearrangeArgs p) {
   constexpr std::uint32_t kSigns = 0x80808080u;
   for (std::int64_t k = threadIdx.x * 16; k < p.in_features; k += kThreads * 16) {
     const uint4 v = from[k / 16];
-    *reinterpret_cast<uint4*>(chunk_of(p, at, k, kInt8Chunk) +
+    *reinterpret_cast<uint4*>(tile_chunk(p, at, k, kInt8Chunk) +
                               int8_offset(static_cast<int>(k % kInt8Chunk), at.row)) =
         make_uint4(v.x ^ kSigns, v.y ^ kSigns, v.z ^ kSigns, v.w ^ kSigns);
   }

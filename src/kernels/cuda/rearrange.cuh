@@ -9,6 +9,7 @@ namespace pagoda::kernels::cuda {
 
 // Inputs that one unit of the layouts of words covers: those of a chunk of INT4.
 inline constexpr std::int64_t kUnitInputs = 128;
+inline constexpr std::int64_t kMostInputs = 65535 * 8;  // of a grid
 
 struct RearrangeArgs {
   WeightFormat format = WeightFormat::kInt4;

@@ -267,6 +267,7 @@ __device__ __forceinline__ void finish_gates(const WideArgs& wide, int wide_tile
   const int first_column = first_row + first + lane % 4 * 2, mine = first_column + g % 2;
   __nv_bfloat16* const to = p.next.row(mine) + w.row_of(tile, g / 2 * 2);
   const auto x_scale = [&](int n) { return wide.x_scales != nullptr && n < p.m ? wide.x_scales[n] : 1.0f; };
+  // Of the steps of all rounds every splits-th is this block's.
 #pragma unroll 1
   for (int begin = (exchange.rank + (wide.splits - 1) * (first / 8)) % wide.splits; begin < kSteps;
        begin += kAtOnce * wide.splits) {
