@@ -50,7 +50,8 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
              activated = workspace.activated.first_rows(tokens);
 
   const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
-  // Decodes alone: no rows to choose. What is filled up for a graph may have as many outputs with prompts in it.
+  // Decodes alone: no rows to choose. What is filled up for a graph may have as many outputs with prompts in
+  // it.
   const bool all_answer =
       outputs == tokens && static_cast<std::int64_t>(batch.sequences.slices.size()) == tokens;
 
