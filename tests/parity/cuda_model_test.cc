@@ -22,16 +22,6 @@ std::unique_ptr<kernels::Ops> ops_for(const char* device) {
   return ops.ok() ? std::move(ops).value() : nullptr;
 }
 
-RunnerOptions runner_options() {
-  RunnerOptions options;
-  options.block_size = kBlockSize;
-  options.max_num_seqs = 40;
-  options.max_num_batched_tokens = 1024;
-  options.max_model_len = kBlockSize * kBlocksEach;
-  options.num_kv_blocks = kBlocksEach * 40;
-  return options;
-}
-
 // Up to the end of the answer: what a model says after that is undecided.
 std::vector<std::int32_t> answer(const std::vector<std::int32_t>& tokens, std::size_t prompt) {
   constexpr std::int32_t kEnd = 3;
@@ -122,10 +112,7 @@ TEST(CudaModel, PromptsThatJoinGiveTheSameTokens) {
   if (!ops.ok()) GTEST_SKIP() << "no GPU";
   const auto formats = model::named_formats("bf16", "");
   ASSERT_TRUE(formats.ok());
-  RunnerOptions options = runner_options();
-  options.max_num_seqs = 64;
-  options.num_kv_blocks = kBlocksEach * 64;
-  auto runner = Runner::random(small_shape(), *formats, std::move(ops).value(), options);
+  auto runner = Runner::random(small_shape(), *formats, std::move(ops).value(), runner_options(64));
   ASSERT_TRUE(runner.ok());
   expect_joining_changes_nothing(**runner, prompts(36, 3001));
 }

@@ -1,6 +1,7 @@
 // Integers as files have them are rearranged by the device to the same bytes as row by row by the host.
 
 #include "cuda_on_device.h"
+#include "unit/stored_integers.h"
 
 namespace pagoda::kernels {
 namespace {
@@ -28,11 +29,7 @@ struct Part {
       file[1 + row * in + k] = static_cast<std::byte>(value);
       return;
     }
-    constexpr int kNibbleOfRow[] = {0, 4, 1, 5, 2, 6, 3, 7};
-    const std::int64_t nibble = order == Order::kInputWords ? (k / 8 * rows + row) * 8 + k % 8
-                                : order == Order::kOutputWords
-                                    ? (k * (rows / 8) + row / 8) * 8 + kNibbleOfRow[row % 8]
-                                    : row * in + k;
+    const std::int64_t nibble = stored_nibble(order, rows, in, row, k);
     file[1 + nibble / 2] |= static_cast<std::byte>(value << nibble % 2 * 4);
   }
 };

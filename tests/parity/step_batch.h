@@ -15,6 +15,18 @@ using schedule::ScheduledSequence;
 
 inline constexpr std::int32_t kBlockSize = 16, kBlocksEach = 12;
 
+inline RunnerOptions runner_options(std::int32_t max_num_seqs = 40,
+                                    std::int32_t max_num_batched_tokens = 1024) {
+  constexpr std::int32_t kMostSequences = 64;
+  RunnerOptions options;
+  options.block_size = kBlockSize;
+  options.max_num_seqs = max_num_seqs;
+  options.max_num_batched_tokens = max_num_batched_tokens;
+  options.max_model_len = kBlockSize * kBlocksEach;
+  options.num_kv_blocks = kBlocksEach * kMostSequences;
+  return options;
+}
+
 // Sequences stepped together, greedily or each by its own sampling.
 class Batch {
  public:

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -45,11 +47,17 @@ class LateDevice final : public kernels::CudaBackend {
   }
   void rope_and_write_kv(const kernels::RopeArgs& args, const kernels::KvCache& cache, std::int64_t layer,
                          const kernels::SequenceBatch& sequences) override {
-    enqueue([=, this] { ops_->rope_and_write_kv(args, cache, layer, real(sequences)); });
+    enqueue([=, this] {
+      std::vector<kernels::SequenceSlice> kept;
+      ops_->rope_and_write_kv(args, cache, layer, real(sequences, kept));
+    });
   }
   void attention(const kernels::AttentionArgs& args, const kernels::KvCache& cache, std::int64_t layer,
                  const kernels::SequenceBatch& sequences) override {
-    enqueue([=, this] { ops_->attention(args, cache, layer, real(sequences)); });
+    enqueue([=, this] {
+      std::vector<kernels::SequenceSlice> kept;
+      ops_->attention(args, cache, layer, real(sequences, kept));
+    });
   }
   void swiglu(tensor::View gate_up, tensor::View out) override {
     enqueue([=, this] { ops_->swiglu(gate_up, out); });
@@ -90,6 +98,7 @@ class LateDevice final : public kernels::CudaBackend {
     recording_ = graph.get();
     work();
     recording_ = nullptr;
+    ++graphs_recorded_;
     return graph;
   }
   void launch(const Graph& graph) override {
@@ -127,6 +136,7 @@ class LateDevice final : public kernels::CudaBackend {
   double measure_read_bytes_per_second() override { return 1; }
   double measure_bf16_operations_per_second() override { return 1; }
 
+  std::int64_t graphs_recorded() const { return graphs_recorded_; }
   std::int64_t graphs_launched() const { return graphs_launched_; }
 
  private:
@@ -143,11 +153,15 @@ class LateDevice final : public kernels::CudaBackend {
     work();
   }
 
-  // Without the rows that only fill up a graph's batch: the CPU's operators know none.
-  static kernels::SequenceBatch real(kernels::SequenceBatch batch) {
-    while (!batch.slices.empty() && batch.slices.back().context == 0)
-      batch.slices = batch.slices.first(batch.slices.size() - 1);
-    batch.num_decodes = std::min(batch.num_decodes, static_cast<std::int32_t>(batch.slices.size()));
+  // Without the slices that only fill up a graph's batch, behind its decodes and behind its prompts: the
+  // CPU's operators know none. The others lie in `kept`.
+  static kernels::SequenceBatch real(kernels::SequenceBatch batch,
+                                     std::vector<kernels::SequenceSlice>& kept) {
+    const auto is_real = [](const kernels::SequenceSlice& slice) { return slice.context != 0; };
+    std::ranges::copy_if(batch.slices, std::back_inserter(kept), is_real);
+    batch.num_decodes =
+        static_cast<std::int32_t>(std::ranges::count_if(batch.slices.first(batch.num_decodes), is_real));
+    batch.slices = kept;
     return batch;
   }
 
@@ -177,7 +191,8 @@ class LateDevice final : public kernels::CudaBackend {
   kernels::CudaDevice device_;
   std::deque<std::function<void()>> stream_;
   Recorded* recording_ = nullptr;
-  std::int64_t marked_[kEvents] = {}, reached_[kEvents] = {}, done_ = 0, graphs_launched_ = 0;
+  std::int64_t marked_[kEvents] = {}, reached_[kEvents] = {}, done_ = 0, graphs_recorded_ = 0,
+               graphs_launched_ = 0;
   double times_[kTimePoints] = {};
 };
 

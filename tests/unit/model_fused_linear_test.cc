@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "packed_layouts.h"
+#include "stored_integers.h"
 #include "tensor/dtype.h"
 
 namespace pagoda::model {
@@ -78,13 +79,8 @@ void expect_equal(const Matrix& m, const StoredLinear& stored, const kernels::We
 // Value k of row `row` of a part, by what kernels/weight.h says of its order.
 int stored_value(const kernels::StoredIntegers& part, bool int4, std::int64_t in, std::int64_t row,
                  std::int64_t k) {
-  using Order = kernels::StoredIntegers::Order;
   if (!int4) return static_cast<std::int8_t>(part.data[row * in + k]);
-  constexpr int kNibbleOfRow[] = {0, 4, 1, 5, 2, 6, 3, 7};
-  const std::int64_t nibble = part.order == Order::kInputWords ? (k / 8 * part.rows + row) * 8 + k % 8
-                              : part.order == Order::kOutputWords
-                                  ? (k * (part.rows / 8) + row / 8) * 8 + kNibbleOfRow[row % 8]
-                                  : row * in + k;
+  const std::int64_t nibble = kernels::stored_nibble(part.order, part.rows, in, row, k);
   return std::to_integer<int>(part.data[nibble / 2]) >> nibble % 2 * 4 & 15;
 }
 

@@ -290,16 +290,15 @@ void launch_shape(const Launcher& launch, const LinearArgs& args) {
 template <typename Format, bool kXAhead>
 void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
   constexpr int kManyTiles = 4;  // more blocks of one tile than an SM holds: half as many may be taller
-  // Before Hopper a block has 99 or 163 KiB.
-  const auto fits = [&]<int kDepth, int kMT = 1>() {
-    return LinearPlan<Format, kMT, 1, 1, kDepth, kXAhead>::kSharedBytes <= launch.block_shared_bytes;
-  };
   const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
+  // Before Hopper a block has no more than 99 or 163 KiB of shared memory.
+  using Alone = LinearPlan<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>;
+  using OfTwo = LinearPlan<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>;
   if constexpr (Format::kDepthAlone > 0) {
-    if (tiles <= 1 && fits.template operator()<Format::kDepthAlone>())
+    if (tiles <= 1 && Alone::kSharedBytes <= launch.block_shared_bytes)
       return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
   }
-  if (tiles <= 2 && fits.template operator()<Format::kDepthOfTwo>())
+  if (tiles <= 2 && OfTwo::kSharedBytes <= launch.block_shared_bytes)
     return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
   if constexpr (Format::kTallTiles > 0) {
     if (tiles > kManyTiles && tiles <= Format::kTallTiles)
