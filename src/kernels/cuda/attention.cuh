@@ -7,7 +7,7 @@
 
 namespace pagoda::kernels::cuda {
 
-// Online softmax state of the rows: lane (g, c) holds row g.
+// Online softmax state of the rows: lane (g, c) holds row g, and of its sum what its own tokens make.
 template <int D>
 struct RowState {
   float out[D / 8][2] = {};
@@ -32,71 +32,84 @@ __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) 
   return left >= 2 ? pair : left == 1 ? pair & 0xffffu : 0;
 }
 
-// q: A fragments of rows 0 to 7, already multiplied with scale_log2. `written` tokens of the page exist, and
-// count. The page lies in shared memory.
-template <int D, KvFormat kFormat>
-__device__ __forceinline__ void attend_page(const std::uint32_t (&q)[D / 16][2], const std::byte* keys,
-                                            const std::byte* values, int written, int lane,
-                                            RowState<D>& state) {
+// q: A fragments of rows 0 to 7, already multiplied with scale_log2. The kPages pages lie in shared memory; of
+// the first `written` tokens exist, and count, of each further one kNextPage fewer.
+template <int D, KvFormat kFormat, int kPages, int kNextPage>
+__device__ __forceinline__ void attend_pages(const std::uint32_t (&q)[D / 32][4],
+                                             const std::byte* const (&pages)[kPages][2], int written, int lane,
+                                             RowState<D>& state) {
   const int c = lane % 4;
-  uint4 k[2][D / 32];
+  const auto written_of = [&](int page) { return written - page * kNextPage; };
+  uint4 k[kPages][2][D / 32];
+  TokenScales k_scales[kPages], v_scales[kPages];
 #pragma unroll
-  for (int t = 0; t < 2; ++t)
-    for (int s = 0; s < D / 32; ++s)
-      k[t][s] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
-  const TokenScales k_scales = load_scales<D, kFormat>(keys, c);
-  TokenScales v_scales = load_scales<D, kFormat>(values, c);
-
-  if (written < kPageTokens) {
-    for (int t = 0; t < 2; ++t) {
-      if (t * 8 + 2 * c >= written) v_scales.of[t].x = 0;
-      if (t * 8 + 2 * c + 1 >= written) v_scales.of[t].y = 0;
-    }
+  for (int page = 0; page < kPages; ++page) {
+    const std::byte *keys = pages[page][0], *values = pages[page][1];
+    for (int t = 0; t < 2; ++t)
+      for (int s = 0; s < D / 32; ++s)
+        k[page][t][s] = load_fragment<kFormat>(keys, ((t * (D / 32) + s) * 32 + lane) * 8);
+    k_scales[page] = load_scales<D, kFormat>(keys, c);
+    v_scales[page] = load_scales<D, kFormat>(values, c);
+    if constexpr (kFormat != KvFormat::kBF16)
+      for (int t = 0; t < 2; ++t) {
+        if (t * 8 + 2 * c >= written_of(page)) v_scales[page].of[t].x = 0;
+        if (t * 8 + 2 * c + 1 >= written_of(page)) v_scales[page].of[t].y = 0;
+      }
   }
 
-  float score[2][2] = {};
+  // Even and odd steps of 16 dims apart: a sum would wait for the one before.
+  float score[kPages][2][2][2] = {};
 #pragma unroll
-  for (int t = 0; t < 2; ++t)
-    for (int s = 0; s < D / 32; ++s) {
-      mma_bf16_upper(score[t], q[2 * s], k[t][s].x, k[t][s].y);
-      mma_bf16_upper(score[t], q[2 * s + 1], k[t][s].z, k[t][s].w);
-    }
+  for (int s = 0; s < D / 32; ++s)
+    for (int page = 0; page < kPages; ++page)
+      for (int t = 0; t < 2; ++t) {
+        mma_bf16_upper(score[page][t][0], q[s][0], q[s][1], k[page][t][s].x, k[page][t][s].y);
+        mma_bf16_upper(score[page][t][1], q[s][2], q[s][3], k[page][t][s].z, k[page][t][s].w);
+      }
   float largest = state.largest;
-  for (int t = 0; t < 2; ++t)
-    for (int e = 0; e < 2; ++e) {
-      score[t][e] *= e == 0 ? k_scales.of[t].x : k_scales.of[t].y;
-      if (t * 8 + 2 * c + e >= written) score[t][e] = -INFINITY;
-      largest = fmaxf(largest, score[t][e]);
-    }
+  float p[kPages][2][2];
+#pragma unroll
+  for (int page = 0; page < kPages; ++page)
+    for (int t = 0; t < 2; ++t)
+      for (int e = 0; e < 2; ++e) {
+        const float2 scales = k_scales[page].of[t];
+        float& value = p[page][t][e];
+        value = (score[page][t][0][e] + score[page][t][1][e]) * (e == 0 ? scales.x : scales.y);
+        if (t * 8 + 2 * c + e >= written_of(page)) value = -INFINITY;
+        largest = fmaxf(largest, value);
+      }
   largest = over_quad(largest, Maximum());
   const float base = largest == -INFINITY ? 0.0f : largest;  // a row that sees nothing yet
   const float decay = power_of_2(state.largest - base);
   state.largest = largest;
-  float p[2][2], total = 0;
-  for (int t = 0; t < 2; ++t)
-    for (int e = 0; e < 2; ++e) total += p[t][e] = power_of_2(score[t][e] - base);
-  state.total = state.total * decay + over_quad(total, Sum());
+  state.total *= decay;
 #pragma unroll
   for (int d = 0; d < D / 8; ++d) {
     state.out[d][0] *= decay;
     state.out[d][1] *= decay;
   }
-  const std::uint32_t a[2] = {pack_bf16(p[0][0] * v_scales.of[0].x, p[0][1] * v_scales.of[0].y),
-                              pack_bf16(p[1][0] * v_scales.of[1].x, p[1][1] * v_scales.of[1].y)};
-  uint4 v[D / 16];
 #pragma unroll
-  for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(values, (s * 32 + lane) * 8);
-  if (written < kPageTokens)
+  for (int page = 0; page < kPages; ++page) {
+    for (int t = 0; t < 2; ++t)
+      for (int e = 0; e < 2; ++e) state.total += p[page][t][e] = power_of_2(p[page][t][e] - base);
+    const TokenScales& scales = v_scales[page];
+    const std::uint32_t a[2] = {pack_bf16(p[page][0][0] * scales.of[0].x, p[page][0][1] * scales.of[0].y),
+                                pack_bf16(p[page][1][0] * scales.of[1].x, p[page][1][1] * scales.of[1].y)};
+    uint4 v[D / 16];
+#pragma unroll
+    for (int s = 0; s < D / 16; ++s) v[s] = load_fragment<kFormat>(pages[page][1], (s * 32 + lane) * 8);
+    if (written_of(page) < kPageTokens)
+      for (int s = 0; s < D / 16; ++s) {
+        v[s].x = existing(v[s].x, written_of(page) - 2 * c);
+        v[s].y = existing(v[s].y, written_of(page) - 2 * c - 8);
+        v[s].z = existing(v[s].z, written_of(page) - 2 * c);
+        v[s].w = existing(v[s].w, written_of(page) - 2 * c - 8);
+      }
+#pragma unroll
     for (int s = 0; s < D / 16; ++s) {
-      v[s].x = existing(v[s].x, written - 2 * c);
-      v[s].y = existing(v[s].y, written - 2 * c - 8);
-      v[s].z = existing(v[s].z, written - 2 * c);
-      v[s].w = existing(v[s].w, written - 2 * c - 8);
+      mma_bf16_upper(state.out[2 * s], a[0], a[1], v[s].x, v[s].y);
+      mma_bf16_upper(state.out[2 * s + 1], a[0], a[1], v[s].z, v[s].w);
     }
-#pragma unroll
-  for (int s = 0; s < D / 16; ++s) {
-    mma_bf16_upper(state.out[2 * s], a, v[s].x, v[s].y);
-    mma_bf16_upper(state.out[2 * s + 1], a, v[s].z, v[s].w);
   }
 }
 

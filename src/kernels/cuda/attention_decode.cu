@@ -17,97 +17,125 @@ namespace {
 
 constexpr int kMaxGroup = 8;  // query heads of a KV head: rows g of the tile
 
-template <int D, KvFormat kFormat, int kWarps>
+// kAhead: pages that a warp has fetched or is fetching. kTogether: pages that it attends in one step.
+template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
 struct Shared {
-  // Of a warp: the pages it has fetched or is fetching, K and V of each; afterwards, its sums. Sixteen warps
-  // an SM have enough under way with one page each; more would leave room for fewer blocks.
-  static constexpr int kPageBytes = kv_page_bytes(kFormat, D);
-  static constexpr int kPagesAhead = kFormat == KvFormat::kBF16 ? 1 : 2;
+  // A warp's pages, K and V of each; afterwards its sums, whose rows fall on different banks.
   union Warp {
-    std::byte pages[kPagesAhead][2][kPageBytes];
-    float out[kMaxGroup][D];
+    std::byte pages[kAhead][2][kv_page_bytes(kFormat, D)];
+    float out[kMaxGroup][D + 8];
   };
   alignas(16) Warp warps[kWarps];
   alignas(16) __nv_bfloat16 q[kMaxGroup][D + 8];
-  float largest[kWarps][kMaxGroup], total[kWarps][kMaxGroup];
-  float weight[kWarps][kMaxGroup];                     // of a warp's sums in the result
-  float all_largest[kMaxGroup], all_total[kMaxGroup];  // over the warps
-  float fresh[2][D];                                   // the new token's key and value
+  alignas(16) float largest[kMaxGroup][kWarps], total[kMaxGroup][kWarps];
+  float fresh[2][D];  // the new token's key and value
   bool last;
 };
 
-// The new token's q heads go to shared memory as bf16, its k and v to the cache and to shared memory: a head
-// a warp at a time, all of a warp's fetched before the first is worked on.
+// The new token's heads: q goes to shared memory as bf16, k and v to the cache and to shared memory. A head a
+// warp at a time, all of a warp's fetched before the first is worked on.
 template <int D, KvFormat kFormat, int kWarps>
-__device__ __forceinline__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head,
-                                        bool has_last, int warp, int lane,
-                                        Shared<D, kFormat, kWarps>& shared) {
-  constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
-  const int position = slice.context - 1, key = p.group, heads = has_last ? p.group + 2 : p.group;
-  const float* row = p.qkv + slice.first_row * p.qkv_stride;
+struct NewToken {
+  static constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
+  int heads, key, warp, lane;  // those from `key` on are k and v, which only the last part of a context writes
+  const float* at[kMine];
   RopeValues<D> rope;
-  rope.fetch(p.rope, position, lane);
   float x[kMine][D / 32];
+
+  __device__ __forceinline__ NewToken(int of_warp, int of_lane) : warp(of_warp), lane(of_lane) {}
+
+  template <typename Work>
+  __device__ __forceinline__ void for_mine(Work work) const {
 #pragma unroll
-  for (int i = 0; i < kMine; ++i) {
-    const int head = warp + i * kWarps;
-    if (head >= heads) break;
-    const int of_row = head < key    ? kv_head * p.group + head
-                       : head == key ? p.heads + kv_head
-                                     : p.heads + p.kv.kv_heads + kv_head;
-    load_head<D>(row + of_row * D, lane, x[i]);
-  }
-#pragma unroll
-  for (int i = 0; i < kMine; ++i) {
-    const int head = warp + i * kWarps;
-    if (head >= heads) break;
-    if (head <= key) rotate_and_norm<D>(p.rope, rope, head == key, x[i]);
-    for (int d = 0; d < D / 32; ++d) {
-      if (head < key)
-        shared.q[head][lane + 32 * d] = __float2bfloat16(x[i][d] * p.scale_log2);
-      else
-        shared.fresh[head - key][lane + 32 * d] = x[i][d];
+    for (int i = 0; i < kMine; ++i) {
+      const int head = warp + i * kWarps;
+      if (head >= heads) break;
+      work(i, head);
     }
-    if (head >= key)
+  }
+
+  // What does not wait for the projection.
+  __device__ __forceinline__ void prepare(const AttentionView& p, const SequenceSlice& slice, int kv_head,
+                                          bool has_last) {
+    key = p.group;
+    heads = has_last ? p.group + 2 : p.group;
+    rope.fetch(p.rope, slice.context - 1, lane);
+    const float* row = p.qkv + slice.first_row * p.qkv_stride;
+    for_mine([&](int i, int head) {
+      const int of_row = head < key    ? kv_head * p.group + head
+                         : head == key ? p.heads + kv_head
+                                       : p.heads + p.kv.kv_heads + kv_head;
+      at[i] = row + of_row * D;
+    });
+  }
+  __device__ __forceinline__ void fetch() {
+    for_mine([&](int i, int) { load_head<D>(at[i], lane, x[i]); });
+  }
+  template <typename Memory>
+  __device__ __forceinline__ void share(const AttentionView& p, Memory& shared) {
+    for_mine([&](int i, int head) {
+      if (head <= key) rotate_and_norm<D>(p.rope, rope, head == key, x[i]);
+      for (int d = 0; d < D / 32; ++d) {
+        if (head < key)
+          shared.q[head][lane + 32 * d] = __float2bfloat16(x[i][d] * p.scale_log2);
+        else
+          shared.fresh[head - key][lane + 32 * d] = x[i][d];
+      }
+    });
+  }
+  // To the cache: only the next step reads it there.
+  __device__ __forceinline__ void keep(const AttentionView& p, const SequenceSlice& slice, int kv_head) const {
+    const int position = slice.context - 1;
+    for_mine([&](int i, int head) {
+      if (head < key) return;
       write_head<D, kFormat>(p.kv.page(slice.block_table, position / kPageTokens, kv_head, head > key),
                              head > key, position % kPageTokens, lane, x[i]);
+    });
   }
-}
+};
 
-// What the sums of the warps count in the result, and their maximum and sum: a head a warp at a time.
-template <int D, KvFormat kFormat, int kWarps>
-__device__ __forceinline__ void weigh_warps(int group, int working, int warp, int lane,
-                                            Shared<D, kFormat, kWarps>& shared) {
-  for (int head = warp; head < group; head += kWarps) {
-    const bool works = lane < working;
-    const float largest = works ? shared.largest[lane][head] : -INFINITY, over_all = warp_max(largest);
-    const float weight = works ? power_of_2(largest - over_all) : 0.0f;
-    const float total = warp_sum(works ? weight * shared.total[lane][head] : 0.0f);
-    if (works) shared.weight[lane][head] = weight / total;
-    if (lane > 0) continue;
-    shared.all_largest[head] = over_all;
-    shared.all_total[head] = total;
+// What the warps' sums of a head count in the result, relative to the largest score of all.
+template <int kWarps>
+struct WarpWeights {
+  float of[kWarps], largest = -INFINITY, total = 0;
+
+  __device__ __forceinline__ WarpWeights(const float (&of_warps)[kWarps], const float (&totals)[kWarps]) {
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) of[w] = of_warps[w];
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) largest = fmaxf(largest, of[w]);
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      of[w] = power_of_2(of[w] - largest);
+      total += of[w] * totals[w];
+    }
   }
-}
+};
 
-// Adds up the parts of row `head`, dim `d`: parts are (maximum, sum, values) relative to their maxima.
+// Adds up the parts of a pair of dims: parts are (maximum, sum, values) relative to their maxima.
 template <typename Part>
-__device__ float combine(int parts, Part part) {
+__device__ float2 combine(int parts, Part part) {
   float largest = -INFINITY;
-  for (int i = 0; i < parts; ++i) largest = fmaxf(largest, part(i, 0));
-  float total = 0, value = 0;
+  for (int i = 0; i < parts; ++i) largest = fmaxf(largest, part(i, 0).x);
+  float total = 0;
+  float2 value = {0, 0};
   for (int i = 0; i < parts; ++i) {
-    const float weight = power_of_2(part(i, 0) - largest);
-    total += weight * part(i, 1);
-    value += weight * part(i, 2);
+    const float2 of = part(i, 0), values = part(i, 1);
+    const float weight = power_of_2(of.x - largest);
+    total += weight * of.y;
+    value.x += weight * values.x;
+    value.y += weight * values.y;
   }
-  return value / total;
+  return {value.x / total, value.y / total};
 }
 
-template <int D, KvFormat kFormat, int kWarps>
-__global__ __launch_bounds__(kWarps * 32,
-                             16 / kWarps) void decode_attention(const __grid_constant__ AttentionView p) {
-  using Memory = Shared<D, kFormat, kWarps>;
+template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
+__global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? 1 : 16 / kWarps) void decode_attention(
+    const __grid_constant__ AttentionView p) {
+  using Memory = Shared<D, kFormat, kWarps, kAhead, kTogether>;
+  static_assert(kAhead % kTogether == 0);
+  // Every page of a part is under way at once, and registers are free.
+  constexpr bool kOneStep = kWarps * kTogether >= kSplitPages;
   extern __shared__ __align__(16) unsigned char raw[];
   auto& shared = *reinterpret_cast<Memory*>(raw);
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
@@ -118,75 +146,84 @@ __global__ __launch_bounds__(kWarps * 32,
   const int pages = (slice.context + kPageTokens - 1) / kPageTokens;
   const int splits = (pages + kSplitPages - 1) / kSplitPages;
   const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
-  typename Memory::Warp& mine = shared.warps[warp];
+  auto& mine = shared.warps[warp];
   const auto copy_page = [&](int page, int slot) {
 #pragma unroll 1
     for (int value = 0; value < 2; ++value)
-      stream_page<32, Memory::kPageBytes>(mine.pages[slot][value],
-                                          p.kv.page(slice.block_table, page, kv_head, value), lane);
+      stream_page<32, kv_page_bytes(kFormat, D)>(mine.pages[slot][value],
+                                                 p.kv.page(slice.block_table, page, kv_head, value), lane);
   };
-  for (int i = 0; i < Memory::kPagesAhead; ++i) {
+  for (int i = 0; i < kAhead; ++i) {
     const int page = first_page + i * kWarps;
     if (page < last) copy_page(page, i);
     copies_close();
   }
   for (int i = threadIdx.x; i < static_cast<int>(sizeof(shared.q) / 16); i += kWarps * 32)
     reinterpret_cast<uint4*>(shared.q)[i] = {};
+  // Of its pairs of elements each has the same k % 64.
+  std::byte* out = p.out.data + p.out.to_row(slice.first_row) + p.out.to_k(slice.first_row, 2 * lane);
+  const bool works = split < splits && slice.context > 0;  // context 0: a row that only fills up a graph's batch
+  NewToken<D, kFormat, kWarps> fresh(warp, lane);
+  if constexpr (kOneStep) {
+    if (works) fresh.prepare(p, slice, kv_head, split == splits - 1);
+    work_out(out);
+  }
   wait_for_previous();
   let_next_start();
-  if (split >= splits || slice.context == 0) {  // context 0: a row that only fills up a graph's batch
+  if (!works) {
     copies_wait<0>();
     return;
   }
+  if constexpr (!kOneStep) fresh.prepare(p, slice, kv_head, split == splits - 1);
+  fresh.fetch();
   __syncthreads();
-  prepare<D, kFormat, kWarps>(p, slice, kv_head, split == splits - 1, warp, lane, shared);
+  fresh.share(p, shared);
+  if constexpr (!kOneStep) fresh.keep(p, slice, kv_head);
   __syncthreads();
 
-  std::uint32_t q[D / 16][2];
-  for (int s = 0; s < D / 16; ++s) {
-    q[s][0] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c]);
-    q[s][1] = *reinterpret_cast<const std::uint32_t*>(&shared.q[g][s * 16 + 2 * c + 8]);
-  }
+  std::uint32_t q[D / 32][4];  // of 32 dims each
+#pragma unroll
+  for (int s = 0; s < D / 32; ++s) load_matrices(&shared.q[lane % 8][s * 32 + lane / 8 * 8], q[s]);
   RowState<D> state;
   int slot = 0;
-  for (int page = first_page; page < last; page += kWarps) {
-    if (page == pages - 1)
-      copies_wait<0>();
-    else
-      copies_wait<Memory::kPagesAhead - 1>();
+  for (int page = first_page; page < last; page += kTogether * kWarps) {
+    copies_wait<kAhead - kTogether>();
     __syncwarp();
-    const int written = slice.context - page * kPageTokens;
-    if (page == pages - 1) {
-      // In memory the new token may be missing yet: it comes from where it was made.
+    const std::byte* step[kTogether][2];
+    for (int i = 0; i < kTogether; ++i)
+      for (int value = 0; value < 2; ++value) step[i][value] = mine.pages[slot + i][value];
+    // In memory the new token may be missing yet: it comes from where it was made.
+    if (const int of_last = pages - 1 - page; of_last % kWarps == 0 && of_last < kTogether * kWarps) {
       for (int value = 0; value < 2; ++value) {
         float x[D / 32];
         for (int d = 0; d < D / 32; ++d) x[d] = shared.fresh[value][lane + 32 * d];
-        write_head<D, kFormat>(mine.pages[slot][value], value == 1, written - 1, lane, x);
+        write_head<D, kFormat>(mine.pages[slot + of_last / kWarps][value], value == 1,
+                               (slice.context - 1) % kPageTokens, lane, x);
       }
       __syncwarp();
     }
-    attend_page<D, kFormat>(q, mine.pages[slot][0], mine.pages[slot][1], written, lane, state);
+    attend_pages<D, kFormat, kTogether, kWarps * kPageTokens>(q, step, slice.context - page * kPageTokens, lane,
+                                                              state);
+    if constexpr (kOneStep) break;
     __syncwarp();
-    const int next = page + Memory::kPagesAhead * kWarps;
-    if (next < last) copy_page(next, slot);
-    copies_close();
-    slot = (slot + 1) % Memory::kPagesAhead;
+    for (int i = 0; i < kTogether; ++i) {
+      const int next = page + (kAhead + i) * kWarps;
+      if (next < last) copy_page(next, slot + i);
+      copies_close();
+    }
+    slot = (slot + kTogether) % kAhead;
   }
   copies_wait<0>();
   __syncwarp();
+  const float total = over_quad(state.total, Sum());
   if (g < p.group) {
-    for (int d = 0; d < D / 8; ++d) {
-      mine.out[g][d * 8 + 2 * c] = state.out[d][0];
-      mine.out[g][d * 8 + 2 * c + 1] = state.out[d][1];
-    }
+    for (int d = 0; d < D / 8; ++d)
+      *reinterpret_cast<float2*>(&mine.out[g][d * 8 + 2 * c]) = {state.out[d][0], state.out[d][1]};
     if (c == 0) {
-      shared.largest[warp][g] = state.largest;
-      shared.total[warp][g] = state.total;
+      shared.largest[g][warp] = state.largest;
+      shared.total[g][warp] = total;
     }
   }
-  __syncthreads();
-  const int working = min(kWarps, last - split * kSplitPages);
-  weigh_warps(p.group, working, warp, lane, shared);
   __syncthreads();
 
   const std::int64_t first_part =
@@ -194,32 +231,31 @@ __global__ __launch_bounds__(kWarps * 32,
   const auto part_of = [&](int head, int part) {
     return p.partials + (first_part + head * p.max_splits + part) * (D + 2);
   };
-  // Of its elements each has the same k % 64.
-  static_assert(kWarps * 32 % 64 == 0 && D % 64 == 0);
-  std::byte* const out =
-      p.out.data + p.out.to_row(slice.first_row) + p.out.to_k(slice.first_row, threadIdx.x % 64);
-  const auto store = [&](int i, float value) {
+  const auto store = [&](int i, float2 value) {
     const int of_64 = kv_head * p.group * (D / 64) + i / 64;
-    *reinterpret_cast<__nv_bfloat16*>(out + of_64 * p.out.a_step()) = __float2bfloat16(value);
+    *reinterpret_cast<std::uint32_t*>(out + of_64 * p.out.a_step()) = pack_bf16(value.x, value.y);
   };
-  for (int i = threadIdx.x; i < p.group * D; i += kWarps * 32) {
+  constexpr int kTurn = kWarps * 64;
+  for (int i = 2 * threadIdx.x; i < p.group * D; i += kTurn) {
     const int head = i / D, d = i % D;
-    float value = 0;
+    const WarpWeights<kWarps> weights(shared.largest[head], shared.total[head]);
+    float2 value = {0, 0};
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w)
-      if (w < working) value += shared.weight[w][head] * shared.warps[w].out[head][d];
+    for (int w = 0; w < kWarps; ++w) {
+      const float2 of_warp = *reinterpret_cast<const float2*>(&shared.warps[w].out[head][d]);
+      value.x += weights.of[w] * of_warp.x;
+      value.y += weights.of[w] * of_warp.y;
+    }
     if (splits == 1) {
-      store(i, value);
+      const float inverse = __fdividef(1.0f, weights.total);
+      store(i, {value.x * inverse, value.y * inverse});
       continue;
     }
-    // A part is kept with its maximum and sum.
-    float* mine = part_of(head, split);
-    mine[2 + d] = value * shared.all_total[head];
-    if (d == 0) {
-      mine[0] = shared.all_largest[head];
-      mine[1] = shared.all_total[head];
-    }
+    float* part = part_of(head, split);
+    *reinterpret_cast<float2*>(part + 2 + d) = value;
+    if (d == 0) *reinterpret_cast<float2*>(part) = {weights.largest, weights.total};
   }
+  if constexpr (kOneStep) fresh.keep(p, slice, kv_head);
   if (splits == 1) return;
   __threadfence();
   __syncthreads();
@@ -231,29 +267,34 @@ __global__ __launch_bounds__(kWarps * 32,
   __syncthreads();
   if (!shared.last) return;
   __threadfence();
-  for (int i = threadIdx.x; i < p.group * D; i += kWarps * 32) {
+  for (int i = 2 * threadIdx.x; i < p.group * D; i += kTurn) {
     const int head = i / D, d = i % D;
-    const auto part = [&](int s, int what) { return __ldcg(part_of(head, s) + (what < 2 ? what : 2 + d)); };
-    store(i, combine(splits, part));
+    store(i, combine(splits, [&](int s, int values) {
+            return __ldcg(reinterpret_cast<const float2*>(part_of(head, s) + (values ? 2 + d : 0)));
+          }));
   }
 }
 
-template <int D, KvFormat kFormat, int kWarps>
-void launch_warps(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
-  constexpr std::size_t bytes = sizeof(Shared<D, kFormat, kWarps>);
-  allow_shared_memory<decode_attention<D, kFormat, kWarps>, bytes>();
-  launch(decode_attention<D, kFormat, kWarps>, dim3(splits_of(max_context), view.kv.kv_heads, decodes),
-         dim3(kWarps * 32), bytes, view);
+template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
+void launch_shape(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
+  constexpr std::size_t bytes = sizeof(Shared<D, kFormat, kWarps, kAhead, kTogether>);
+  allow_shared_memory<decode_attention<D, kFormat, kWarps, kAhead, kTogether>, bytes>();
+  launch(decode_attention<D, kFormat, kWarps, kAhead, kTogether>,
+         dim3(splits_of(max_context), view.kv.kv_heads, decodes), dim3(kWarps * 32), bytes, view);
 }
 
 template <int D, KvFormat kFormat>
 void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
+  // Sixteen warps an SM have enough under way with one page of bf16 each; more would leave room for fewer
+  // blocks.
+  constexpr int kAhead = kFormat == KvFormat::kBF16 ? 1 : 2;
   // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200.
   const int pairs = decodes * view.kv.kv_heads / launch.multiprocessors;
-  if (launch.same_in_any_batch || pairs < 2)
-    return launch_warps<D, kFormat, 8>(launch, view, decodes, max_context);
-  if (pairs < 4) return launch_warps<D, kFormat, 4>(launch, view, decodes, max_context);
-  return launch_warps<D, kFormat, 2>(launch, view, decodes, max_context);
+  if (launch.same_in_any_batch || pairs < 1)
+    return launch_shape<D, kFormat, 8, 2, 2>(launch, view, decodes, max_context);
+  if (pairs < 2) return launch_shape<D, kFormat, 8, kAhead, 1>(launch, view, decodes, max_context);
+  if (pairs < 4) return launch_shape<D, kFormat, 4, kAhead, 1>(launch, view, decodes, max_context);
+  return launch_shape<D, kFormat, 2, kAhead, 1>(launch, view, decodes, max_context);
 }
 
 }  // namespace

@@ -27,15 +27,24 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint4& a, std::uin
   mma_bf16(d, words, b0, b1);
 }
 
-// Where rows 8 to 15 of A are zero and nobody wants them of C; a: a0 and a2, d: c0 and c1.
-__device__ __forceinline__ void mma_bf16_upper(float (&d)[2], const std::uint32_t (&a)[2], std::uint32_t b0,
-                                               std::uint32_t b1) {
+// Where rows 8 to 15 of A are zero and nobody wants them of C; d: c0 and c1.
+__device__ __forceinline__ void mma_bf16_upper(float (&d)[2], std::uint32_t a0, std::uint32_t a2,
+                                               std::uint32_t b0, std::uint32_t b1) {
   [[maybe_unused]] float unused0, unused1;
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%5}, {%7,%8}, "
       "{%0,%1,%9,%9};"
       : "+f"(d[0]), "+f"(d[1]), "=f"(unused0), "=f"(unused1)
-      : "r"(a[0]), "r"(0u), "r"(a[1]), "r"(b0), "r"(b1), "f"(0.0f));
+      : "r"(a0), "r"(0u), "r"(a2), "r"(b0), "r"(b1), "f"(0.0f));
+}
+
+// Four 8 x 8 matrices of bf16 from shared memory: lanes 8 i ... 8 i + 7 give the addresses of the rows of
+// matrix i, of 16 bytes each, and a lane gets elements 2c, 2c+1 of row g of each.
+__device__ __forceinline__ void load_matrices(const void* shared, std::uint32_t (&to)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared)))
+               : "memory");
 }
 
 __device__ __forceinline__ std::uint32_t pack_bf16(float low, float high) {
