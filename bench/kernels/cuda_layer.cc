@@ -82,6 +82,11 @@ class Decodes {
     std::iota(ids.begin(), ids.end(), 0);
     std::shuffle(ids.begin(), ids.end(), std::mt19937(1));
     tables_ = to_device(cuda, ids);
+    std::vector<std::int32_t> first(sequences * kernels::kFirstBlocks);
+    for (std::int64_t i = 0; i < sequences; ++i)
+      std::copy_n(ids.begin() + i * blocks, std::min<std::int64_t>(blocks, kernels::kFirstBlocks),
+                  first.begin() + i * kernels::kFirstBlocks);
+    first_blocks_ = to_device(cuda, first);
     std::vector<kernels::SequenceSlice> slices;
     for (std::int64_t i = 0; i < sequences; ++i)
       slices.push_back({static_cast<std::int32_t>(i), 1, static_cast<std::int32_t>(context),
@@ -110,7 +115,8 @@ class Decodes {
                         {{slices_.as<kernels::SequenceSlice>(), static_cast<std::size_t>(rows)},
                          rows,
                          0,
-                         static_cast<std::int32_t>(context_)});
+                         static_cast<std::int32_t>(context_),
+                         first_blocks_.as<std::int32_t>()});
   }
   double bytes_of(std::int64_t sequences) const {
     return static_cast<double>(cache_.layer_block_bytes) / kBlockSize *
@@ -128,7 +134,7 @@ class Decodes {
   std::int64_t context_;
   model::RopeTable rope_;
   kernels::KvCache cache_;
-  tensor::Buffer memory_, tables_, slices_;
+  tensor::Buffer memory_, tables_, first_blocks_, slices_;
 };
 
 class LayerBench {

@@ -221,6 +221,11 @@ class CudaExecutor final : public Executor {
       slice = batch_.slices[i];
       slice.block_table = input<std::int32_t>(layout.block_ids) + batch_.first_block[i];
     }
+    for (std::int32_t i = 0; i < real.decodes; ++i) {
+      const auto table = std::span(batch_.block_ids).subspan(batch_.first_block[i]);
+      std::ranges::copy(table.first(std::min<std::size_t>(table.size(), kernels::kFirstBlocks)),
+                        staged(layout.first_blocks) + i * kernels::kFirstBlocks);
+    }
     auto* sample_rows = reinterpret_cast<SampleRow*>(flight.inputs.data() + InputLayout::kRows);
     const std::int32_t* output = batch_.outputs.data();
     for (const StepSequence& sequence : sequences) {
@@ -281,7 +286,8 @@ class CudaExecutor final : public Executor {
         span(layout.tokens, counts.tokens),
         span(layout.positions, counts.tokens),
         {std::span<const SequenceSlice>(input<SequenceSlice>(layout.slices), counts.sequences()),
-         counts.decodes, counts.max_queries, counts.max_context},
+         counts.decodes, counts.max_queries, counts.max_context,
+         input<std::int32_t>(layout.first_blocks)},
         span(layout.outputs, counts.outputs)};
     return model::forward(state_.ops, state_.weights, state_.rope, batch, state_.kv_cache, state_.workspace);
   }

@@ -25,12 +25,13 @@ inline constexpr std::int32_t kMixedPrompts = 8;
 // Depends on the counts alone, so a graph finds its inputs where they were when it was recorded.
 struct InputLayout {
   static constexpr std::size_t kRows = 0;  // SampleRows: how to sample, first of all
-  std::size_t slices, outputs, tokens, positions, block_ids;
+  std::size_t slices, first_blocks, outputs, tokens, positions, block_ids;
 
   InputLayout(std::size_t num_tokens, std::size_t num_sequences) {
     std::size_t at = aligned(num_sequences * sizeof(kernels::SampleRow));
     const auto next = [&at](std::size_t bytes) { return std::exchange(at, at + aligned(bytes)); };
     slices = next(num_sequences * sizeof(kernels::SequenceSlice));
+    first_blocks = next(num_sequences * kernels::kFirstBlocks * sizeof(std::int32_t));
     outputs = next(num_sequences * sizeof(std::int32_t));
     tokens = next(num_tokens * sizeof(std::int32_t));
     positions = next(num_tokens * sizeof(std::int32_t));

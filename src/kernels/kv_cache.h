@@ -39,4 +39,8 @@ struct SequenceSlice {
   const std::int32_t* block_table = nullptr;  // ceil(context / block_size) block ids
 };
 
+// Of a table, in SequenceBatch::first_blocks: as many as the first part of a context that attention works on
+// has pages.
+inline constexpr std::int32_t kFirstBlocks = 16;
+
 }  // namespace pagoda::kernels

@@ -50,6 +50,9 @@ struct SequenceBatch {
   std::int32_t num_decodes = 0;  // leading slices with one query each
   std::int32_t max_queries = 0;  // of the other slices
   std::int32_t max_context = 0;  // of all slices
+  // [num_decodes][kFirstBlocks]: where the block tables of decodes begin, for devices that would otherwise read
+  // a slice first to know where its table lies; or null.
+  const std::int32_t* first_blocks = nullptr;
 };
 
 // The largest arguments any later call will have; reserve() allocates scratch for them.

@@ -28,6 +28,7 @@ struct AttentionView {
   KvView kv;
   RopeView rope;
   const SequenceSlice* slices = nullptr;
+  const std::int32_t* first_blocks = nullptr;  // as of SequenceBatch
   int heads = 0;
   int group = 0;         // query heads of a KV head
   float scale_log2 = 0;  // head_dim ^ -1/2 * log2(e)

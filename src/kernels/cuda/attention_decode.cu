@@ -142,20 +142,30 @@ __global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? 1 : 16 / kWarps) void 
   const int warp = warp_index(), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   // The slices came before the step, and pages of earlier tokens before it too: they are fetched while the
   // projection that makes q, k and v ends.
+  const bool knows_blocks = kOneStep && p.first_blocks != nullptr && split == 0;
+  static_assert(kSplitPages <= kFirstBlocks);
+  std::int32_t blocks[kAhead];  // of the warp's first pages
+#pragma unroll
+  for (int i = 0; i < kAhead; ++i)
+    if (knows_blocks) blocks[i] = p.first_blocks[sequence * kFirstBlocks + p.kv.block_of(warp + i * kWarps)];
   const SequenceSlice slice = p.slices[sequence];
   const int pages = (slice.context + kPageTokens - 1) / kPageTokens;
   const int splits = (pages + kSplitPages - 1) / kSplitPages;
   const int first_page = split * kSplitPages + warp, last = min((split + 1) * kSplitPages, pages);
   auto& mine = shared.warps[warp];
-  const auto copy_page = [&](int page, int slot) {
+  const auto copy_page = [&](std::int32_t block, int page, int slot) {
 #pragma unroll 1
     for (int value = 0; value < 2; ++value)
       stream_page<32, kv_page_bytes(kFormat, D)>(mine.pages[slot][value],
-                                                 p.kv.page(slice.block_table, page, kv_head, value), lane);
+                                                 p.kv.page_of(block, page, kv_head, value), lane);
   };
+#pragma unroll
   for (int i = 0; i < kAhead; ++i) {
     const int page = first_page + i * kWarps;
-    if (page < last) copy_page(page, i);
+    if (page < last) {
+      if (!knows_blocks) blocks[i] = slice.block_table[p.kv.block_of(page)];
+      copy_page(blocks[i], page, i);
+    }
     copies_close();
   }
   for (int i = threadIdx.x; i < static_cast<int>(sizeof(shared.q) / 16); i += kWarps * 32)
@@ -208,7 +218,7 @@ __global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? 1 : 16 / kWarps) void 
     __syncwarp();
     for (int i = 0; i < kTogether; ++i) {
       const int next = page + (kAhead + i) * kWarps;
-      if (next < last) copy_page(next, slot + i);
+      if (next < last) copy_page(slice.block_table[p.kv.block_of(next)], next, slot + i);
       copies_close();
     }
     slot = (slot + kTogether) % kAhead;

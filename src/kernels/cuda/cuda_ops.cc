@@ -275,6 +275,7 @@ void CudaOps::rope_attention(const RopeArgs& rope, const AttentionArgs& args, co
   AttentionView view = attention_view(args, cache, layer);
   set_rope(rope, view);
   view.slices = sequences.slices.data();
+  view.first_blocks = sequences.first_blocks;
   const int decodes = sequences.num_decodes, others = static_cast<int>(sequences.slices.size()) - decodes;
   view.out = rows_for(args.out, others == 0 ? args.reader : nullptr);
   if (decodes > 0) launch_decode_attention(launch_, view, decodes, sequences.max_context);

@@ -45,11 +45,14 @@ struct KvView {
   int kv_heads = 0, head_dim = 0;
   int page_bits = 0;  // log2 of the pages of a block
 
-  __device__ std::byte* page(const std::int32_t* block_table, int page_index, int kv_head, bool value) const {
+  __device__ int block_of(int page_index) const { return page_index >> page_bits; }
+  __device__ std::byte* page_of(std::int32_t block, int page_index, int kv_head, bool value) const {
     const int in_block =
         ((kv_head * 2 + (value ? 1 : 0)) << page_bits) + (page_index & ((1 << page_bits) - 1));
-    return data + block_table[page_index >> page_bits] * block_bytes +
-           static_cast<std::int64_t>(in_block) * page_bytes;
+    return data + block * block_bytes + static_cast<std::int64_t>(in_block) * page_bytes;
+  }
+  __device__ std::byte* page(const std::int32_t* block_table, int page_index, int kv_head, bool value) const {
+    return page_of(block_table[block_of(page_index)], page_index, kv_head, value);
   }
 };
 
