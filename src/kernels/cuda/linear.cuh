@@ -293,13 +293,15 @@ void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
   const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
   // Before Hopper a block has no more than 99 or 163 KiB of shared memory.
   using Alone = LinearPlan<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>;
-  using OfTwo = LinearPlan<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>;
+  constexpr int kDepthOfTwo = kXAhead ? Format::kDepthOfTwo : Format::kManyDepthOfTwo;
+  using OfTwo = LinearPlan<Format, 1, 1, 2, kDepthOfTwo, kXAhead>;
   if constexpr (Format::kDepthAlone > 0) {
-    if (tiles <= 1 && Alone::kSharedBytes <= launch.block_shared_bytes)
+    const bool long_rows = args.weight.in_features >= Format::kChunk * kLinearWarps * Format::kDepthAlone;
+    if (tiles <= 1 && long_rows && Alone::kSharedBytes <= launch.block_shared_bytes)
       return launch_shape<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>(launch, args);
   }
   if (tiles <= 2 && OfTwo::kSharedBytes <= launch.block_shared_bytes)
-    return launch_shape<Format, 1, 1, 2, Format::kDepthOfTwo, kXAhead>(launch, args);
+    return launch_shape<Format, 1, 1, 2, kDepthOfTwo, kXAhead>(launch, args);
   if constexpr (Format::kTallTiles > 0) {
     if (tiles > kManyTiles && tiles <= Format::kTallTiles)
       return launch_shape<Format, 2, 1, Format::kTallBlocks, Format::kTallDepth, kXAhead>(launch, args);

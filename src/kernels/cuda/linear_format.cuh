@@ -100,7 +100,7 @@ struct Bf16Format : RowMajor<2> {
   // with one (0: not worth it); blocks of two tiles an SM, their chunks under way, and how many tiles an SM
   // they are faster for; whether W comes by way of shared memory; rows of x up to which x is fetched ahead
   // too, and whether the scales of more rows than those are added up late. kManyDepth: chunks with more rows.
-  static constexpr int kDepth = 5, kDepthOfTwo = 8, kDepthAlone = 16, kManyDepth = 4;
+  static constexpr int kDepth = 5, kDepthOfTwo = 6, kDepthAlone = 16, kManyDepth = 4, kManyDepthOfTwo = 6;
   static constexpr int kTallBlocks = 3, kTallDepth = 3, kTallTiles = 6;
   static constexpr int kRowsAhead = 8;
   static constexpr bool kRing = true, kScalesLate = false;
@@ -175,7 +175,7 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
 
 struct Fp8Format : RowMajor<1> {
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
-  static constexpr int kDepth = 3, kDepthOfTwo = 6, kDepthAlone = 0, kManyDepth = 3, kRowsAhead = 4;
+  static constexpr int kDepth = 3, kDepthOfTwo = 5, kDepthAlone = 0, kManyDepth = 3, kRowsAhead = 4, kManyDepthOfTwo = 6;
   static constexpr bool kRing = false, kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   template <int MT, int NT, typename X>
@@ -187,7 +187,7 @@ struct Fp8Format : RowMajor<1> {
 struct Int8Format {
   static constexpr int kChunk = kInt8Chunk;
   static constexpr int kXLane = 16, kXPieces = 2, kXStep = 8;
-  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kManyDepth = 4, kRowsAhead = 4;
+  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kManyDepth = 4, kRowsAhead = 4, kManyDepthOfTwo = 6;
   static constexpr bool kRing = false, kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = kAnyTiles;
   using Raw = TileRaw;
@@ -209,7 +209,7 @@ template <int kGroupWords, bool kZeros>
 struct Int4Format {
   static constexpr int kChunk = kInt4Chunk;
   static constexpr int kXLane = 8, kXPieces = 4, kXStep = 32;
-  static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kDepthAlone = 0, kManyDepth = 2,
+  static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kManyDepthOfTwo = kDepthOfTwo, kDepthAlone = 0, kManyDepth = 2,
                        kRowsAhead = 4;
   static constexpr bool kRing = false, kScalesLate = false;
   static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = kGroupWords == 4 ? kAnyTiles : 0;
