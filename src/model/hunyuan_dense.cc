@@ -101,7 +101,7 @@ struct Layout {
   std::byte* memory;
   std::size_t bytes = 0;
   View view(std::int64_t rows, std::int64_t cols, tensor::DType dtype) {
-    constexpr std::int64_t kLine = 64;  // elements; a row may be read in whole lines, padding is zero
+    constexpr std::int64_t kLine = 128;  // elements; a row may be read in whole lines, padding is zero
     const std::int64_t stride = (cols + kLine - 1) / kLine * kLine;
     View result{memory == nullptr ? nullptr : memory + bytes, rows, cols, stride, dtype};
     bytes += static_cast<std::size_t>(rows * stride) * tensor::dtype_bytes(dtype);

@@ -130,7 +130,7 @@ __device__ float2 combine(int parts, Part part) {
 }
 
 template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
-__global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? 1 : 16 / kWarps) void decode_attention(
+__global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? (kWarps == 8 ? 1 : 12 / kWarps) : 16 / kWarps) void decode_attention(
     const __grid_constant__ AttentionView p) {
   using Memory = Shared<D, kFormat, kWarps, kAhead, kTogether>;
   static_assert(kAhead % kTogether == 0);
@@ -302,9 +302,9 @@ void launch_for(const Launcher& launch, const AttentionView& view, int decodes, 
   const int pairs = decodes * view.kv.kv_heads / launch.multiprocessors;
   if (launch.same_in_any_batch || pairs < 1)
     return launch_shape<D, kFormat, 8, 2, 2>(launch, view, decodes, max_context);
-  if (pairs < 2) return launch_shape<D, kFormat, 8, kAhead, 1>(launch, view, decodes, max_context);
-  if (pairs < 4) return launch_shape<D, kFormat, 4, kAhead, 1>(launch, view, decodes, max_context);
-  return launch_shape<D, kFormat, 2, kAhead, 1>(launch, view, decodes, max_context);
+  if (pairs < 2) return launch_shape<D, kFormat, 6, 2, 2>(launch, view, decodes, max_context);
+  if (pairs < 4) return launch_shape<D, kFormat, 3, 2, 2>(launch, view, decodes, max_context);
+  return launch_shape<D, kFormat, 2, 2, 2>(launch, view, decodes, max_context);
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead
 struct LinearPlan {
   // W comes through shared memory too, where registers would not do: loads to registers in a loop all count
   // on one scoreboard, so that the chunk that is needed waits for the one that was asked for last.
-  static constexpr bool kRing = Format::kRing && kXAhead;
-  static constexpr int kWChunk = kRing ? MT * 64 : 0;  // of 16 bytes, a warp
+  static constexpr bool kRing = Format::kRingChunk > 0 && NT == 1;
+  static constexpr int kWChunk = kRing ? MT * Format::kRingChunk : 0;  // of 16 bytes, a warp
   // Shared memory: the pieces of x, the chunks of W, the sums, a scale a row of x.
   static constexpr int kXLanes = 4 * Format::kRowsAhead;           // those that have a row of x
   static constexpr int kXChunk = Format::kXPieces * NT * kXLanes;  // of 16 bytes, a warp
@@ -41,6 +41,15 @@ struct LinearPlan {
   static constexpr std::size_t kWBytes = kLinearWarps * kDepth * kWChunk * 16;
   static constexpr std::size_t kSharedBytes =
       kXBytes + kWBytes + (kLinearSlots<MT, NT> * MT * 16 * NT * 8 + NT * 8) * sizeof(float);
+};
+
+template <typename Format, int MT, bool kRing>
+struct CursorOf {
+  using Type = typename Format::template Cursor<MT>;
+};
+template <typename Format, int MT>
+struct CursorOf<Format, MT, true> {
+  using Type = typename Format::template RingCursor<MT>;
 };
 
 template <int MT, int NT>
@@ -183,12 +192,12 @@ __global__ __launch_bounds__(kLinearWarps * 32,
 
   constexpr bool kRing = Plan::kRing;
   typename Format::Raw raw[kRing ? 1 : kDepth][MT];
-  const typename Format::template Cursor<MT> cursor(p.weight, first_tile, warp, lane);
+  const typename CursorOf<Format, MT, kRing>::Type cursor(p.weight, first_tile, warp, lane);
   uint4* const w_ring = reinterpret_cast<uint4*>(shared + Plan::kXBytes) + warp * kDepth * Plan::kWChunk;
   const auto load_w = [&](int ahead, int d) {
     for (int i = 0; i < MT; ++i) {
       if constexpr (kRing)
-        Format::template copy<MT>(cursor, i, ahead, w_ring + d * Plan::kWChunk + i * 64, lane);
+        Format::template copy<MT>(cursor, i, ahead, w_ring + d * Plan::kWChunk + i * Format::kRingChunk, lane);
       else
         raw[d][i] = Format::template load<MT>(p.weight, cursor, i, ahead);
     }
@@ -205,7 +214,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     if constexpr (kPrepares) work_out(x[j]);
   }
   const auto x_at = [&](int ahead, int piece, int j) {
-    return x[j] + ahead * Format::kChunk + piece * Format::kXStep;
+    return x[j] + ahead * Format::kChunk + Format::x_piece(piece);
   };
   int of_ring = warp * kDepth * Plan::kXChunk + lane % Plan::kXLanes;
   if constexpr (kPrepares) work_out(of_ring);
@@ -220,8 +229,8 @@ __global__ __launch_bounds__(kLinearWarps * 32,
         if (ahead < chunks && j * 8 + g < p.m)
           for (int piece = 0; piece < Format::kXPieces; ++piece)
             copy_16_async(x_copy(d, piece, j), x_at(ahead, piece, j));
-      copies_close();
     }
+    if constexpr (kXAhead || kRing) copies_close();
   };
   const float* my_partials = RowScales<NT, kLate>::partials_of(p, warp, lane);
   if constexpr (kPrepares) work_out(my_partials);
@@ -244,11 +253,12 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     for (int d = 0; d < kDepth; ++d) {
       const int now = base + d * kLinearWarps;
       if (now >= chunks) break;
-      if constexpr (kXAhead) copies_wait<kDepth - 1>();
-      // Lanes without a row of x read pieces of others, for nothing.
-      if constexpr (kXAhead && Plan::kXLanes < 32) __syncwarp();
+      if constexpr (kXAhead || kRing) copies_wait<kDepth - 1>();
+      // Lanes without a row of x read pieces of others, for nothing; of W each reads what others have copied.
+      if constexpr (kRing || (kXAhead && Plan::kXLanes < 32)) __syncwarp();
       if constexpr (kRing)
-        for (int i = 0; i < MT; ++i) raw[0][i] = Format::read(w_ring + d * Plan::kWChunk + i * 64, lane);
+        for (int i = 0; i < MT; ++i)
+          raw[0][i] = Format::read(w_ring + d * Plan::kWChunk + i * Format::kRingChunk, lane);
       Format::template multiply<MT, NT>(
           raw[kRing ? 0 : d],
           [&](int piece, int j) {
@@ -257,6 +267,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
           },
           sum);
       const int next = now + kDepth * kLinearWarps;
+      if constexpr (kRing) __syncwarp();
       if (next < chunks) load_w(next, d);
       fetch_x(next, d);
     }

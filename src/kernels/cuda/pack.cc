@@ -105,7 +105,7 @@ void Packer::pack_rows(const WeightSource& source, Weight& weight, DeviceArena& 
   CHECK(in % (fp8 ? 16 : 8) == 0);  // rows are read 16 bytes at a time
   const std::size_t row_bytes = in * (fp8 ? 1 : 2);
   // The last row too is read in whole chunks (linear_format.cuh).
-  constexpr std::size_t kChunkBytes = 64;
+  constexpr std::size_t kChunkBytes = 128;
   weight.data =
       arena.allocate(tensor::MemoryTag::kWeights, padded_rows(source.out_features) * row_bytes + kChunkBytes);
   std::vector<float> scales(fp8 ? padded_rows(source.out_features) : 0);
