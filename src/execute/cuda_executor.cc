@@ -286,8 +286,7 @@ class CudaExecutor final : public Executor {
         span(layout.tokens, counts.tokens),
         span(layout.positions, counts.tokens),
         {std::span<const SequenceSlice>(input<SequenceSlice>(layout.slices), counts.sequences()),
-         counts.decodes, counts.max_queries, counts.max_context,
-         input<std::int32_t>(layout.first_blocks)},
+         counts.decodes, counts.max_queries, counts.max_context, input<std::int32_t>(layout.first_blocks)},
         span(layout.outputs, counts.outputs)};
     return model::forward(state_.ops, state_.weights, state_.rope, batch, state_.kv_cache, state_.workspace);
   }

@@ -50,8 +50,8 @@ struct SequenceBatch {
   std::int32_t num_decodes = 0;  // leading slices with one query each
   std::int32_t max_queries = 0;  // of the other slices
   std::int32_t max_context = 0;  // of all slices
-  // [num_decodes][kFirstBlocks]: where the block tables of decodes begin, for devices that would otherwise read
-  // a slice first to know where its table lies; or null.
+  // [num_decodes][kFirstBlocks]: where the block tables of decodes begin, for devices that would otherwise
+  // read a slice first to know where its table lies; or null.
   const std::int32_t* first_blocks = nullptr;
 };
 
@@ -79,6 +79,10 @@ class Ops {
   virtual Weight pack(const WeightSource& source) = 0;
   // Whether views, weights and the KV cache lie on a device.
   virtual bool on_device() const { return false; }
+  // Whether norms that linear_add_norm() leaves to the next product must not be mixed with those that
+  // rms_norm() makes: they round at different places, and a row must not depend on what else is computed with
+  // it.
+  virtual bool same_in_any_batch() const { return false; }
   // What may be planned with, of the memory that allocate() hands out; 0: ordinary host memory.
   virtual std::size_t memory_budget_bytes() const { return 0; }
   // What the driver's and a library's kernels take of that memory besides, for layers of such weights.

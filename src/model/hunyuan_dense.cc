@@ -52,8 +52,9 @@ tensor::View forward(Ops& ops, const DenseWeights& weights, const RopeTable& rop
   const auto outputs = static_cast<std::int64_t>(batch.outputs.size());
   // Decodes alone: no rows to choose. What is filled up for a graph may have as many outputs with prompts in
   // it.
-  const bool all_answer =
-      outputs == tokens && static_cast<std::int64_t>(batch.sequences.slices.size()) == tokens;
+  const bool all_answer = outputs == tokens &&
+                          static_cast<std::int64_t>(batch.sequences.slices.size()) == tokens &&
+                          !ops.same_in_any_batch();
 
   // Each block adds to the residual stream `hidden` and leaves in `normed` what the next block reads.
   ops.embed(batch.tokens, weights.embedding, hidden);

@@ -17,8 +17,6 @@ struct Shape {
   std::int64_t heads, kv_heads, head_dim, block_size;
 };
 
-class CudaAttention : public CudaTest, public ::testing::WithParamInterface<std::tuple<Shape, KvFormat>> {};
-
 double tolerance(KvFormat format) {
   return format == KvFormat::kFp8 ? 5e-2 : format == KvFormat::kInt8 ? 2e-2 : 1.5e-2;
 }
@@ -28,29 +26,36 @@ struct Part {
   std::int32_t queries, context;
 };
 
-TEST_P(CudaAttention, EqualsTheReference) {
-  if (cuda_ == nullptr) return;
+class CudaAttention : public CudaTest, public ::testing::WithParamInterface<std::tuple<Shape, KvFormat>> {
+ protected:
+  void expect_equal(const std::vector<std::vector<Part>>& steps, const std::vector<std::int32_t>& first_block,
+                    std::int32_t num_blocks);
+};
+
+// Each sequence has its own run of the shuffled blocks, from its first one on.
+void CudaAttention::expect_equal(const std::vector<std::vector<Part>>& steps,
+                                 const std::vector<std::int32_t>& first_block, std::int32_t num_blocks) {
   const auto [heads, kv_heads, head_dim, block_size] = std::get<0>(GetParam());
   const KvFormat format = std::get<1>(GetParam());
   const KvShape shape{2, kv_heads, head_dim, block_size},
       device_shape{2, kv_heads, head_dim, block_size, format};
-  constexpr std::int32_t kBlocks = 400, kLayer = 1, kMaxContext = 1600;
-  cuda_->reserve({.max_tokens = 2048,
+  constexpr std::int32_t kLayer = 1, kMaxContext = 1600;
+  cuda_->reserve({.max_tokens = 16384,
                   .max_features = heads * head_dim,
                   .num_heads = heads,
                   .kv = device_shape,
-                  .max_sequences = 16,
+                  .max_sequences = static_cast<std::int64_t>(first_block.size()),
                   .max_context = kMaxContext});
   Random random(static_cast<unsigned>(heads * 100 + block_size));
 
   const std::size_t host_bytes = reference_->kv_layer_block_bytes(shape);
   const std::size_t device_bytes = cuda_->kv_layer_block_bytes(device_shape);
-  std::vector<std::byte> host_kv(2 * kBlocks * host_bytes);
+  std::vector<std::byte> host_kv(2 * num_blocks * host_bytes);
   // NaN wherever nothing has been written: of bf16, and of e4m3 and of a float scale.
-  std::vector<std::uint16_t> device_kv(2 * kBlocks * device_bytes / 2,
+  std::vector<std::uint16_t> device_kv(2 * num_blocks * device_bytes / 2,
                                        format == KvFormat::kBF16 ? 0x7fc0 : 0x7fff);
-  const KvCache host_cache{shape, kBlocks, host_bytes, host_kv.data()};
-  const KvCache device_cache{device_shape, kBlocks, device_bytes,
+  const KvCache host_cache{shape, num_blocks, host_bytes, host_kv.data()};
+  const KvCache device_cache{device_shape, num_blocks, device_bytes,
                              reinterpret_cast<std::byte*>(to_device(device_kv))};
 
   std::vector<float> cos(kMaxContext * head_dim / 2), sin(cos.size()), q_norm(head_dim), k_norm(head_dim);
@@ -63,17 +68,9 @@ TEST_P(CudaAttention, EqualsTheReference) {
   for (float& value : q_norm) value = 1 + 0.2f * random.normal();
   for (float& value : k_norm) value = 1 + 0.2f * random.normal();
 
-  std::vector<std::int32_t> order(kBlocks);
-  for (std::int32_t i = 0; i < kBlocks; ++i) order[i] = i;
-  for (std::int32_t i = kBlocks - 1; i > 0; --i) std::swap(order[i], order[random.between(0, i)]);
-  // Each sequence has its own run of the shuffled blocks, long enough for blocks of 16.
-  constexpr std::int32_t kFirstBlock[] = {0, 10, 30, 40, 60};
-  // Prompts first, then decodes and more of the prompts behind them.
-  const std::vector<std::vector<Part>> steps = {
-      {{1, 1}, {77, 77}, {16, 16}, {130, 130}, {700, 700}},
-      {{1, 2}, {1, 78}, {1, 17}, {33, 163}, {900, 1600}},
-      {{1, 3}, {1, 79}, {1, 18}, {1, 164}},
-  };
+  std::vector<std::int32_t> order(num_blocks);
+  for (std::int32_t i = 0; i < num_blocks; ++i) order[i] = i;
+  for (std::int32_t i = num_blocks - 1; i > 0; --i) std::swap(order[i], order[random.between(0, i)]);
   for (const std::vector<Part>& step : steps) {
     std::int32_t rows = 0;
     for (const Part& part : step) rows += part.queries;
@@ -89,8 +86,8 @@ TEST_P(CudaAttention, EqualsTheReference) {
     std::int32_t row = 0;
     for (std::size_t s = 0; s < step.size(); ++s) {
       const Part& part = step[s];
-      slices.push_back({row, part.queries, part.context, order.data() + kFirstBlock[s]});
-      device_slices.push_back({row, part.queries, part.context, device_order + kFirstBlock[s]});
+      slices.push_back({row, part.queries, part.context, order.data() + first_block[s]});
+      device_slices.push_back({row, part.queries, part.context, device_order + first_block[s]});
       for (std::int32_t i = 0; i < part.queries; ++i) positions.push_back(part.context - part.queries + i);
       if (part.queries == 1 && batch.num_decodes == static_cast<std::int32_t>(slices.size()) - 1)
         ++batch.num_decodes;
@@ -124,6 +121,12 @@ TEST_P(CudaAttention, EqualsTheReference) {
     attention = {
         .q = device_qkv.columns(0, heads * head_dim), .out = device_out, .num_heads = heads, .scale = scale};
     batch.slices = {to_device(device_slices), device_slices.size()};
+    std::vector<std::int32_t> first_blocks(batch.num_decodes * kFirstBlocks);
+    for (std::int32_t s = 0; s < batch.num_decodes; ++s)
+      std::copy_n(order.begin() + first_block[s], std::min(kFirstBlocks, num_blocks - first_block[s]),
+                  first_blocks.begin() + s * kFirstBlocks);
+    // With them and without.
+    if (batch.num_decodes % 2 == 0) batch.first_blocks = to_device(first_blocks);
     cuda_->rope_attention(rope, attention, device_cache, kLayer, batch);
     const std::vector<float> actual = from_bf16(to_host(device_out.as<std::uint16_t>(), out.values.size()));
     std::int32_t begin = 0;
@@ -136,6 +139,34 @@ TEST_P(CudaAttention, EqualsTheReference) {
           << "context " << step[s].context << ", queries " << step[s].queries;
       begin += step[s].queries;
     }
+  }
+}
+
+TEST_P(CudaAttention, EqualsTheReference) {
+  if (cuda_ == nullptr) return;
+  // Prompts first, then decodes and more of the prompts behind them; blocks of 16 are enough.
+  expect_equal({{{1, 1}, {77, 77}, {16, 16}, {130, 130}, {700, 700}},
+                {{1, 2}, {1, 78}, {1, 17}, {33, 163}, {900, 1600}},
+                {{1, 3}, {1, 79}, {1, 18}, {1, 164}}},
+               {0, 10, 30, 40, 60}, 400);
+}
+
+// As many decodes as have a block an SM, two, and more: blocks of other numbers of warps.
+TEST_P(CudaAttention, ManyDecodesEqualTheReference) {
+  if (cuda_ == nullptr) return;
+  constexpr std::int32_t kBlocksEach = 24;
+  const Shape shape = std::get<0>(GetParam());
+  if (shape.kv_heads != 8) return;
+  for (const std::int32_t sequences : {17, 34, 67}) {
+    std::vector<Part> prompts, decodes;
+    std::vector<std::int32_t> first_block;
+    for (std::int32_t s = 0; s < sequences; ++s) {
+      const std::int32_t context = s % 16 == 5 ? 300 : 1 + s * 37 % 170;
+      prompts.push_back({context, context});
+      decodes.push_back({1, context + 1});
+      first_block.push_back(s * kBlocksEach);
+    }
+    expect_equal({prompts, decodes}, first_block, sequences * kBlocksEach);
   }
 }
 

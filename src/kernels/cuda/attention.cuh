@@ -32,12 +32,12 @@ __device__ __forceinline__ std::uint32_t existing(std::uint32_t pair, int left) 
   return left >= 2 ? pair : left == 1 ? pair & 0xffffu : 0;
 }
 
-// q: A fragments of rows 0 to 7, already multiplied with scale_log2. The kPages pages lie in shared memory; of
-// the first `written` tokens exist, and count, of each further one kNextPage fewer.
+// q: A fragments of rows 0 to 7, already multiplied with scale_log2. The kPages pages lie in shared memory;
+// of the first `written` tokens exist, and count, of each further one kNextPage fewer.
 template <int D, KvFormat kFormat, int kPages, int kNextPage>
 __device__ __forceinline__ void attend_pages(const std::uint32_t (&q)[D / 32][4],
-                                             const std::byte* const (&pages)[kPages][2], int written, int lane,
-                                             RowState<D>& state) {
+                                             const std::byte* const (&pages)[kPages][2], int written,
+                                             int lane, RowState<D>& state) {
   const int c = lane % 4;
   const auto written_of = [&](int page) { return written - page * kNextPage; };
   uint4 k[kPages][2][D / 32];

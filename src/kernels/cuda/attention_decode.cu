@@ -1,8 +1,9 @@
 // Attention of sequences with one new token: rotates and norms its q and k, writes k and v to the cache,
 // attends. A block is one (sequence, KV head, part of the context); the query heads of the group are the rows
-// of one tensor core tile, so K and V are read once for all of them. The warps take pages in turn and meet
-// in shared memory. Contexts over kSplitPages pages are cut into parts; the block that arrives last adds the
-// parts up, in order. The order of additions depends on the context and on the warps of a block alone.
+// of one tensor core tile, so K and V are read once for all of them. The warps take pages in turn, two in one
+// step, and meet in shared memory. Contexts over kSplitPages pages are cut into parts; the block that arrives
+// last adds the parts up, in order. The order of additions depends on the context and on the warps of a block
+// alone.
 //
 // Few sequences are worth many warps each; with many, fewer warps a block have less to exchange. Pages come
 // to shared memory by asynchronous copies, those of earlier tokens before the kernel before has ended.
@@ -17,12 +18,13 @@ namespace {
 
 constexpr int kMaxGroup = 8;  // query heads of a KV head: rows g of the tile
 
-// kAhead: pages that a warp has fetched or is fetching. kTogether: pages that it attends in one step.
-template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
+constexpr int kStepPages = 2;  // that a warp fetches, and attends, together
+
+template <int D, KvFormat kFormat, int kWarps>
 struct Shared {
   // A warp's pages, K and V of each; afterwards its sums, whose rows fall on different banks.
   union Warp {
-    std::byte pages[kAhead][2][kv_page_bytes(kFormat, D)];
+    std::byte pages[kStepPages][2][kv_page_bytes(kFormat, D)];
     float out[kMaxGroup][D + 8];
   };
   alignas(16) Warp warps[kWarps];
@@ -37,7 +39,8 @@ struct Shared {
 template <int D, KvFormat kFormat, int kWarps>
 struct NewToken {
   static constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
-  int heads, key, warp, lane;  // those from `key` on are k and v, which only the last part of a context writes
+  int heads, key, warp,
+      lane;  // those from `key` on are k and v, which only the last part of a context writes
   const float* at[kMine];
   RopeValues<D> rope;
   float x[kMine][D / 32];
@@ -84,7 +87,8 @@ struct NewToken {
     });
   }
   // To the cache: only the next step reads it there.
-  __device__ __forceinline__ void keep(const AttentionView& p, const SequenceSlice& slice, int kv_head) const {
+  __device__ __forceinline__ void keep(const AttentionView& p, const SequenceSlice& slice,
+                                       int kv_head) const {
     const int position = slice.context - 1;
     for_mine([&](int i, int head) {
       if (head < key) return;
@@ -129,13 +133,12 @@ __device__ float2 combine(int parts, Part part) {
   return {value.x / total, value.y / total};
 }
 
-template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
-__global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? (kWarps == 8 ? 1 : 12 / kWarps) : 16 / kWarps) void decode_attention(
+template <int D, KvFormat kFormat, int kWarps>
+__global__ __launch_bounds__(kWarps * 32, kWarps == 8 ? 1 : 12 / kWarps) void decode_attention(
     const __grid_constant__ AttentionView p) {
-  using Memory = Shared<D, kFormat, kWarps, kAhead, kTogether>;
-  static_assert(kAhead % kTogether == 0);
+  using Memory = Shared<D, kFormat, kWarps>;
   // Every page of a part is under way at once, and registers are free.
-  constexpr bool kOneStep = kWarps * kTogether >= kSplitPages;
+  constexpr bool kOneStep = kWarps * kStepPages >= kSplitPages;
   extern __shared__ __align__(16) unsigned char raw[];
   auto& shared = *reinterpret_cast<Memory*>(raw);
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
@@ -144,9 +147,9 @@ __global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? (kWarps == 8 ? 1 : 12 
   // projection that makes q, k and v ends.
   const bool knows_blocks = kOneStep && p.first_blocks != nullptr && split == 0;
   static_assert(kSplitPages <= kFirstBlocks);
-  std::int32_t blocks[kAhead];  // of the warp's first pages
+  std::int32_t blocks[kStepPages];  // of the warp's first pages
 #pragma unroll
-  for (int i = 0; i < kAhead; ++i)
+  for (int i = 0; i < kStepPages; ++i)
     if (knows_blocks) blocks[i] = p.first_blocks[sequence * kFirstBlocks + p.kv.block_of(warp + i * kWarps)];
   const SequenceSlice slice = p.slices[sequence];
   const int pages = (slice.context + kPageTokens - 1) / kPageTokens;
@@ -160,19 +163,20 @@ __global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? (kWarps == 8 ? 1 : 12 
                                                  p.kv.page_of(block, page, kv_head, value), lane);
   };
 #pragma unroll
-  for (int i = 0; i < kAhead; ++i) {
+  for (int i = 0; i < kStepPages; ++i) {
     const int page = first_page + i * kWarps;
     if (page < last) {
       if (!knows_blocks) blocks[i] = slice.block_table[p.kv.block_of(page)];
       copy_page(blocks[i], page, i);
     }
-    copies_close();
   }
+  copies_close();
   for (int i = threadIdx.x; i < static_cast<int>(sizeof(shared.q) / 16); i += kWarps * 32)
     reinterpret_cast<uint4*>(shared.q)[i] = {};
   // Of its pairs of elements each has the same k % 64.
   std::byte* out = p.out.data + p.out.to_row(slice.first_row) + p.out.to_k(slice.first_row, 2 * lane);
-  const bool works = split < splits && slice.context > 0;  // context 0: a row that only fills up a graph's batch
+  const bool works =
+      split < splits && slice.context > 0;  // context 0: a row that only fills up a graph's batch
   NewToken<D, kFormat, kWarps> fresh(warp, lane);
   if constexpr (kOneStep) {
     if (works) fresh.prepare(p, slice, kv_head, split == splits - 1);
@@ -195,33 +199,31 @@ __global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? (kWarps == 8 ? 1 : 12 
 #pragma unroll
   for (int s = 0; s < D / 32; ++s) load_matrices(&shared.q[lane % 8][s * 32 + lane / 8 * 8], q[s]);
   RowState<D> state;
-  int slot = 0;
-  for (int page = first_page; page < last; page += kTogether * kWarps) {
-    copies_wait<kAhead - kTogether>();
+  const std::byte* step[kStepPages][2];
+  for (int i = 0; i < kStepPages; ++i)
+    for (int value = 0; value < 2; ++value) step[i][value] = mine.pages[i][value];
+  for (int page = first_page; page < last; page += kStepPages * kWarps) {
+    copies_wait<0>();
     __syncwarp();
-    const std::byte* step[kTogether][2];
-    for (int i = 0; i < kTogether; ++i)
-      for (int value = 0; value < 2; ++value) step[i][value] = mine.pages[slot + i][value];
     // In memory the new token may be missing yet: it comes from where it was made.
-    if (const int of_last = pages - 1 - page; of_last % kWarps == 0 && of_last < kTogether * kWarps) {
+    if (const int of_last = pages - 1 - page; of_last % kWarps == 0 && of_last < kStepPages * kWarps) {
       for (int value = 0; value < 2; ++value) {
         float x[D / 32];
         for (int d = 0; d < D / 32; ++d) x[d] = shared.fresh[value][lane + 32 * d];
-        write_head<D, kFormat>(mine.pages[slot + of_last / kWarps][value], value == 1,
+        write_head<D, kFormat>(mine.pages[of_last / kWarps][value], value == 1,
                                (slice.context - 1) % kPageTokens, lane, x);
       }
       __syncwarp();
     }
-    attend_pages<D, kFormat, kTogether, kWarps * kPageTokens>(q, step, slice.context - page * kPageTokens, lane,
-                                                              state);
+    attend_pages<D, kFormat, kStepPages, kWarps * kPageTokens>(q, step, slice.context - page * kPageTokens,
+                                                               lane, state);
     if constexpr (kOneStep) break;
     __syncwarp();
-    for (int i = 0; i < kTogether; ++i) {
-      const int next = page + (kAhead + i) * kWarps;
-      if (next < last) copy_page(slice.block_table[p.kv.block_of(next)], next, slot + i);
-      copies_close();
+    for (int i = 0; i < kStepPages; ++i) {
+      const int next = page + (kStepPages + i) * kWarps;
+      if (next < last) copy_page(slice.block_table[p.kv.block_of(next)], next, i);
     }
-    slot = (slot + kTogether) % kAhead;
+    copies_close();
   }
   copies_wait<0>();
   __syncwarp();
@@ -285,26 +287,27 @@ __global__ __launch_bounds__(kWarps * 32, kTogether > 1 ? (kWarps == 8 ? 1 : 12 
   }
 }
 
-template <int D, KvFormat kFormat, int kWarps, int kAhead, int kTogether>
-void launch_shape(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
-  constexpr std::size_t bytes = sizeof(Shared<D, kFormat, kWarps, kAhead, kTogether>);
-  allow_shared_memory<decode_attention<D, kFormat, kWarps, kAhead, kTogether>, bytes>();
-  launch(decode_attention<D, kFormat, kWarps, kAhead, kTogether>,
-         dim3(splits_of(max_context), view.kv.kv_heads, decodes), dim3(kWarps * 32), bytes, view);
+template <int D, KvFormat kFormat, int kWarps>
+void launch_warps(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
+  constexpr std::size_t bytes = sizeof(Shared<D, kFormat, kWarps>);
+  allow_shared_memory<decode_attention<D, kFormat, kWarps>, bytes>();
+  launch(decode_attention<D, kFormat, kWarps>, dim3(splits_of(max_context), view.kv.kv_heads, decodes),
+         dim3(kWarps * 32), bytes, view);
 }
 
 template <int D, KvFormat kFormat>
 void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
-  // Sixteen warps an SM have enough under way with one page of bf16 each; more would leave room for fewer
-  // blocks.
-  constexpr int kAhead = kFormat == KvFormat::kBF16 ? 1 : 2;
-  // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200.
+  // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200. Before
+  // Hopper a block may not have the shared memory that most warps want.
   const int pairs = decodes * view.kv.kv_heads / launch.multiprocessors;
-  if (launch.same_in_any_batch || pairs < 1)
-    return launch_shape<D, kFormat, 8, 2, 2>(launch, view, decodes, max_context);
-  if (pairs < 2) return launch_shape<D, kFormat, 6, 2, 2>(launch, view, decodes, max_context);
-  if (pairs < 4) return launch_shape<D, kFormat, 3, 2, 2>(launch, view, decodes, max_context);
-  return launch_shape<D, kFormat, 2, 2, 2>(launch, view, decodes, max_context);
+  const bool always = launch.same_in_any_batch;
+  if ((always || pairs < 1) && sizeof(Shared<D, kFormat, 8>) <= launch.block_shared_bytes)
+    return launch_warps<D, kFormat, 8>(launch, view, decodes, max_context);
+  if (!always && pairs < 2 && sizeof(Shared<D, kFormat, 6>) <= launch.block_shared_bytes)
+    return launch_warps<D, kFormat, 6>(launch, view, decodes, max_context);
+  if (always || pairs < 2) return launch_warps<D, kFormat, 4>(launch, view, decodes, max_context);
+  if (pairs < 4) return launch_warps<D, kFormat, 3>(launch, view, decodes, max_context);
+  return launch_warps<D, kFormat, 2>(launch, view, decodes, max_context);
 }
 
 }  // namespace

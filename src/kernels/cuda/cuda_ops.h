@@ -29,6 +29,7 @@ class CudaOps final : public CudaBackend {
   }
   tensor::Buffer place(tensor::Buffer host) override;
   bool on_device() const override { return true; }
+  bool same_in_any_batch() const override { return launch_.same_in_any_batch; }
   std::size_t memory_budget_bytes() const override;
   std::size_t driver_bytes(WeightFormat layers) const override;
   Weight pack(const WeightSource& source) override;

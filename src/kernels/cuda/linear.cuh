@@ -3,11 +3,11 @@
 // the A operand (16 of its rows a tile), x^T the B operand, so that batch 1 wastes columns of B and no bytes
 // of W.
 //
-// A block has 8 warps that share the same MT * 16 rows of W and cut k between them: chunk i (64 bytes a row)
-// belongs to warp i % 8. A lane reads 16 bytes of a row at a time; which k those are is the format's choice,
-// and x is read in the same order, so nothing is shuffled. For few rows a lane's pieces of x, and of BF16
-// those of W, come through shared memory that is its own, as many chunks ahead as W is: x is short, but the
-// way to L2 is nearly as long as W's to memory. With more rows that copy would cost more than it hides.
+// A block has 8 warps that share the same MT * 16 rows of W and cut k between them: chunk i (64 bytes a row,
+// of BF16 128) belongs to warp i % 8. A lane reads 16 bytes of a row at a time; which k those are is the
+// format's choice, and x is read in the same order, so nothing is shuffled. For few rows a lane's pieces of
+// x, and a warp's chunks of BF16, come through shared memory, x as many chunks ahead as W is: x is short, but
+// the way to L2 is nearly as long as W's to memory. With more rows that copy would cost more than it hides.
 // Before the kernel before has ended come the first chunks of W, what else the weights bring, and all
 // addresses: a launch takes a few microseconds, of which code that runs once is a large part. Sums of the
 // warps meet in shared memory. The order of additions of an element depends on the format and on k alone: a
@@ -197,7 +197,8 @@ __global__ __launch_bounds__(kLinearWarps * 32,
   const auto load_w = [&](int ahead, int d) {
     for (int i = 0; i < MT; ++i) {
       if constexpr (kRing)
-        Format::template copy<MT>(cursor, i, ahead, w_ring + d * Plan::kWChunk + i * Format::kRingChunk, lane);
+        Format::template copy<MT>(cursor, i, ahead, w_ring + d * Plan::kWChunk + i * Format::kRingChunk,
+                                  lane);
       else
         raw[d][i] = Format::template load<MT>(p.weight, cursor, i, ahead);
     }
@@ -304,7 +305,7 @@ void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
   const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
   // Before Hopper a block has no more than 99 or 163 KiB of shared memory.
   using Alone = LinearPlan<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>;
-  constexpr int kDepthOfTwo = kXAhead ? Format::kDepthOfTwo : Format::kManyDepthOfTwo;
+  constexpr int kDepthOfTwo = Format::template kDepthOfTwo<kXAhead>;
   using OfTwo = LinearPlan<Format, 1, 1, 2, kDepthOfTwo, kXAhead>;
   if constexpr (Format::kDepthAlone > 0) {
     const bool long_rows = args.weight.in_features >= Format::kChunk * kLinearWarps * Format::kDepthAlone;

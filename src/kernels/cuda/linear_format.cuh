@@ -36,18 +36,17 @@ __device__ __forceinline__ TileRaw read_tile(const std::byte* chunk, int lane) {
 // there are two, from a first chunk on: load() takes those of tile i and of the chunk that lies `ahead`
 // further.
 
-// Row-major, kBytes a k. Behind the end of a row comes another, or what pack.cc has left free: x is zero there.
-// A chunk is 128 bytes of a row, so that what a warp copies in one instruction are four whole lines of L2, not
-// eight halves: with halves L2 has no time left before memory has.
-template <int kBytes>
+// Row-major, kBytes a k and kParts times 64 bytes of a row a chunk. Behind the end of a row comes another, or
+// what pack.cc has left free: x is zero there.
+template <int kBytes, int kParts>
 struct RowMajor {
-  static constexpr int kParts = 2, kChunk = kParts * 64 / kBytes;
+  static constexpr int kChunk = kParts * 64 / kBytes;
   struct Raw {
     TileRaw of[kParts];
   };
   // Where row `of_tile_row` of a tile begins, and from there byte `byte` of a chunk.
-  static __device__ __forceinline__ const std::byte* at(const WeightView& w, int tile, int of_tile_row, int chunk,
-                                                        int byte) {
+  static __device__ __forceinline__ const std::byte* at(const WeightView& w, int tile, int of_tile_row,
+                                                        int chunk, int byte) {
     const int row = min(w.row_of(tile, of_tile_row), w.out_features - 1);
     return w.data + (static_cast<std::int64_t>(row) * w.in_features + chunk * kChunk) * kBytes + byte;
   }
@@ -75,35 +74,6 @@ struct RowMajor {
     }
     return raw;
   }
-
-  // By way of shared memory: rows of 8 pieces of 16 bytes, each row's in an order of its own, so that neither
-  // the four rows of a copy nor the eight of a read meet on a bank.
-  static constexpr int kRingChunk = 128;  // of 16 bytes, a tile
-  static __device__ __forceinline__ int place(int row, int piece) {
-    return row * 8 + (piece ^ ((row & 1) << 2 | (row >> 1 & 3)));
-  }
-  template <int MT>
-  struct RingCursor {
-    const std::byte* rows[MT][4];
-
-    __device__ __forceinline__ RingCursor(const WeightView& w, int tile, int chunk, int lane) {
-      for (int i = 0; i < MT; ++i)
-        for (int j = 0; j < 4; ++j) {
-          rows[i][j] = at(w, tile + i, j * 4 + lane / 8, chunk, lane % 8 * 16);
-          work_out(rows[i][j]);
-        }
-    }
-  };
-  template <int MT>
-  static __device__ __forceinline__ void copy(const RingCursor<MT>& from, int i, int ahead, uint4* to, int lane) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-      stream_16_async(to + place(j * 4 + lane / 8, lane % 8), from.rows[i][j] + ahead * 128);
-  }
-  static __device__ __forceinline__ Raw read(const uint4* from, int lane) {
-    const int g = lane / 4, c = lane % 4;
-    return {{{from[place(g, c)], from[place(g + 8, c)]}, {from[place(g, c + 4)], from[place(g + 8, c + 4)]}}};
-  }
 };
 
 // Tiles of chunks of kChunk values, of which there are whole stacks in memory.
@@ -123,21 +93,56 @@ struct TileCursor {
 };
 
 // Of x a lane multiplies kXPieces pieces of 8 elements a chunk, for each of NT rows: multiply() asks for them
-// as x(piece, j). In memory they lie x_piece(piece) elements from the lane's first, which is kXLane behind that
-// of the lane of the quad before.
+// as x(piece, j). In memory they lie x_piece(piece) elements from the lane's first, which is kXLane behind
+// that of the lane of the quad before.
 
-struct Bf16Format : RowMajor<2> {
+// A chunk is 128 bytes of a row, so that what a warp copies in one instruction are four whole lines of L2,
+// not eight halves: with halves L2 has no time left before memory has.
+struct Bf16Format : RowMajor<2, 2> {
   static constexpr int kXLane = 8, kXPieces = 2;
   static __device__ constexpr int x_piece(int piece) { return piece * 32; }
-  // As measured on an H200. For up to 8 rows: chunks a warp has under way with three blocks an SM, with two,
-  // with one (0: not worth it); the same with two where x is not fetched ahead; blocks of two tiles an SM,
-  // their chunks under way, and how many tiles an SM they are faster for; whether W comes by way of shared
-  // memory; rows of x up to which x is fetched ahead too, and whether the scales of more rows than those are
-  // added up late. kManyDepth: chunks with more rows.
-  static constexpr int kDepth = 2, kDepthOfTwo = 3, kDepthAlone = 8, kManyDepthOfTwo = 3, kManyDepth = 2;
-  static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = 0;
+  // As measured on an H200. For up to 8 rows: chunks a warp has under way with three blocks an SM, with two
+  // (where x is fetched ahead, and where not), and with one, for rows so long that they are used (0: not
+  // worth it); blocks of two tiles an SM, their chunks under way, and how many tiles an SM they are faster
+  // for; rows of x up to which x is fetched ahead too, and whether the scales of more rows than those are
+  // added up late. kManyDepth: chunks with more rows. Blocks that leave room in shared memory for one of the
+  // next kernel are worth more than chunks under way.
+  static constexpr int kDepth = 2, kDepthAlone = 8, kManyDepth = 2;
+  template <bool kXAhead>
+  static constexpr int kDepthOfTwo = 3;
+  static constexpr int kTallTiles = 0;
   static constexpr int kRowsAhead = 8;
   static constexpr bool kScalesLate = false;
+
+  // By way of shared memory: rows of 8 pieces of 16 bytes, each row's in an order of its own, so that neither
+  // the four rows of a copy nor the eight of a read meet on a bank.
+  static constexpr int kRingChunk = 128;  // of 16 bytes, a tile; 0 of formats that go to registers
+  static __device__ __forceinline__ int place(int row, int piece) {
+    return row * 8 + (piece ^ ((row & 1) << 2 | (row >> 1 & 3)));
+  }
+  template <int MT>
+  struct RingCursor {
+    const std::byte* rows[MT][4];
+
+    __device__ __forceinline__ RingCursor(const WeightView& w, int tile, int chunk, int lane) {
+      for (int i = 0; i < MT; ++i)
+        for (int j = 0; j < 4; ++j) {
+          rows[i][j] = at(w, tile + i, j * 4 + lane / 8, chunk, lane % 8 * 16);
+          work_out(rows[i][j]);
+        }
+    }
+  };
+  template <int MT>
+  static __device__ __forceinline__ void copy(const RingCursor<MT>& from, int i, int ahead, uint4* to,
+                                              int lane) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      stream_16_async(to + place(j * 4 + lane / 8, lane % 8), from.rows[i][j] + ahead * 128);
+  }
+  static __device__ __forceinline__ Raw read(const uint4* from, int lane) {
+    const int g = lane / 4, c = lane % 4;
+    return {{{from[place(g, c)], from[place(g + 8, c)]}, {from[place(g, c + 4)], from[place(g + 8, c + 4)]}}};
+  }
 
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
@@ -212,20 +217,20 @@ __device__ __forceinline__ void multiply_bytes(const TileRaw (&raw)[MT], X x, fl
   }
 }
 
-struct Fp8Format : RowMajor<1> {
-  static constexpr int kXLane = 16, kXPieces = 4;
-  static __device__ constexpr int x_piece(int piece) { return piece / 2 * 64 + piece % 2 * 8; }
-  static constexpr int kDepth = 2, kDepthOfTwo = 3, kDepthAlone = 6, kManyDepthOfTwo = 3, kManyDepth = 2;
-  static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = 0, kRowsAhead = 4;
+struct Fp8Format : RowMajor<1, 1> {
+  static constexpr int kRingChunk = 0;
+  static constexpr int kXLane = 16, kXPieces = 2;
+  static __device__ constexpr int x_piece(int piece) { return piece * 8; }
+  static constexpr int kDepth = 3, kDepthAlone = 0, kManyDepth = 3, kRowsAhead = 4;
+  template <bool kXAhead>
+  static constexpr int kDepthOfTwo = kXAhead ? 5 : 6;
+  static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = 6;
   static constexpr bool kScalesLate = true;
   template <int MT, int NT, typename X>
   static __device__ __forceinline__ void multiply(const Raw (&raw)[MT], X x, float (&sum)[MT][NT][4]) {
-#pragma unroll
-    for (int part = 0; part < 2; ++part) {
-      TileRaw tiles[MT];
-      for (int i = 0; i < MT; ++i) tiles[i] = raw[i].of[part];
-      multiply_bytes<DecodeE4m3, MT, NT>(tiles, [&](int half, int j) { return x(2 * part + half, j); }, sum);
-    }
+    TileRaw tiles[MT];
+    for (int i = 0; i < MT; ++i) tiles[i] = raw[i].of[0];
+    multiply_bytes<DecodeE4m3, MT, NT>(tiles, x, sum);
   }
 };
 
@@ -233,7 +238,9 @@ struct Int8Format {
   static constexpr int kChunk = kInt8Chunk;
   static constexpr int kXLane = 16, kXPieces = 2;
   static __device__ constexpr int x_piece(int piece) { return piece * 8; }
-  static constexpr int kDepth = 4, kDepthOfTwo = 6, kDepthAlone = 0, kManyDepth = 4, kRowsAhead = 4, kManyDepthOfTwo = 6;
+  static constexpr int kDepth = 4, kDepthAlone = 0, kManyDepth = 4, kRowsAhead = 4;
+  template <bool>
+  static constexpr int kDepthOfTwo = 6;
   static constexpr int kRingChunk = 0;
   static constexpr bool kScalesLate = true;
   static constexpr int kTallBlocks = 3, kTallDepth = 2, kTallTiles = kAnyTiles;
@@ -257,8 +264,9 @@ struct Int4Format {
   static constexpr int kChunk = kInt4Chunk;
   static constexpr int kXLane = 8, kXPieces = 4;
   static __device__ constexpr int x_piece(int piece) { return piece * 32; }
-  static constexpr int kDepth = 2, kDepthOfTwo = kGroupWords == 4 ? 4 : 2, kManyDepthOfTwo = kDepthOfTwo, kDepthAlone = 0, kManyDepth = 2,
-                       kRowsAhead = 4;
+  static constexpr int kDepth = 2, kDepthAlone = 0, kManyDepth = 2, kRowsAhead = 4;
+  template <bool>
+  static constexpr int kDepthOfTwo = kGroupWords == 4 ? 4 : 2;
   static constexpr int kRingChunk = 0;
   static constexpr bool kScalesLate = false;
   static constexpr int kTallBlocks = 3, kTallDepth = 1, kTallTiles = kGroupWords == 4 ? kAnyTiles : 0;
