@@ -175,11 +175,11 @@ __global__ __launch_bounds__(kWarps * 32, kWarps == 8 ? 1 : 12 / kWarps) void de
     reinterpret_cast<uint4*>(shared.q)[i] = {};
   // Of its pairs of elements each has the same k % 64.
   std::byte* out = p.out.data + p.out.to_row(slice.first_row) + p.out.to_k(slice.first_row, 2 * lane);
-  const bool works =
-      split < splits && slice.context > 0;  // context 0: a row that only fills up a graph's batch
+  // Context 0: a row that only fills up a graph's batch.
+  const bool works = split < splits && slice.context > 0;
   NewToken<D, kFormat, kWarps> fresh(warp, lane);
   if constexpr (kOneStep) {
-    if (works) fresh.prepare(p, slice, kv_head, split == splits - 1);
+    if (works) fresh.prepare(p, slice, kv_head, last == pages);
     work_out(out);
   }
   wait_for_previous();
@@ -188,7 +188,7 @@ __global__ __launch_bounds__(kWarps * 32, kWarps == 8 ? 1 : 12 / kWarps) void de
     copies_wait<0>();
     return;
   }
-  if constexpr (!kOneStep) fresh.prepare(p, slice, kv_head, split == splits - 1);
+  if constexpr (!kOneStep) fresh.prepare(p, slice, kv_head, last == pages);
   fresh.fetch();
   __syncthreads();
   fresh.share(p, shared);
@@ -202,11 +202,13 @@ __global__ __launch_bounds__(kWarps * 32, kWarps == 8 ? 1 : 12 / kWarps) void de
   const std::byte* step[kStepPages][2];
   for (int i = 0; i < kStepPages; ++i)
     for (int value = 0; value < 2; ++value) step[i][value] = mine.pages[i][value];
+  const int end = min(slice.context, last * kPageTokens);  // of the part's tokens
   for (int page = first_page; page < last; page += kStepPages * kWarps) {
     copies_wait<0>();
     __syncwarp();
     // In memory the new token may be missing yet: it comes from where it was made.
-    if (const int of_last = pages - 1 - page; of_last % kWarps == 0 && of_last < kStepPages * kWarps) {
+    if (const int of_last = pages - 1 - page;
+        last == pages && of_last % kWarps == 0 && of_last < kStepPages * kWarps) {
       for (int value = 0; value < 2; ++value) {
         float x[D / 32];
         for (int d = 0; d < D / 32; ++d) x[d] = shared.fresh[value][lane + 32 * d];
@@ -215,8 +217,8 @@ __global__ __launch_bounds__(kWarps * 32, kWarps == 8 ? 1 : 12 / kWarps) void de
       }
       __syncwarp();
     }
-    attend_pages<D, kFormat, kStepPages, kWarps * kPageTokens>(q, step, slice.context - page * kPageTokens,
-                                                               lane, state);
+    attend_pages<D, kFormat, kStepPages, kWarps * kPageTokens>(q, step, end - page * kPageTokens, lane,
+                                                               state);
     if constexpr (kOneStep) break;
     __syncwarp();
     for (int i = 0; i < kStepPages; ++i) {
