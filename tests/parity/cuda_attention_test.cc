@@ -29,12 +29,13 @@ struct Part {
 class CudaAttention : public CudaTest, public ::testing::WithParamInterface<std::tuple<Shape, KvFormat>> {
  protected:
   void expect_equal(const std::vector<std::vector<Part>>& steps, const std::vector<std::int32_t>& first_block,
-                    std::int32_t num_blocks);
+                    std::int32_t num_blocks, bool with_first_blocks);
 };
 
 // Each sequence has its own run of the shuffled blocks, from its first one on.
 void CudaAttention::expect_equal(const std::vector<std::vector<Part>>& steps,
-                                 const std::vector<std::int32_t>& first_block, std::int32_t num_blocks) {
+                                 const std::vector<std::int32_t>& first_block, std::int32_t num_blocks,
+                                 bool with_first_blocks) {
   const auto [heads, kv_heads, head_dim, block_size] = std::get<0>(GetParam());
   const KvFormat format = std::get<1>(GetParam());
   const KvShape shape{2, kv_heads, head_dim, block_size},
@@ -125,8 +126,7 @@ void CudaAttention::expect_equal(const std::vector<std::vector<Part>>& steps,
     for (std::int32_t s = 0; s < batch.num_decodes; ++s)
       std::copy_n(order.begin() + first_block[s], std::min(kFirstBlocks, num_blocks - first_block[s]),
                   first_blocks.begin() + s * kFirstBlocks);
-    // With them and without.
-    if (batch.num_decodes % 2 == 0) batch.first_blocks = to_device(first_blocks);
+    if (with_first_blocks) batch.first_blocks = to_device(first_blocks);
     cuda_->rope_attention(rope, attention, device_cache, kLayer, batch);
     const std::vector<float> actual = from_bf16(to_host(device_out.as<std::uint16_t>(), out.values.size()));
     std::int32_t begin = 0;
@@ -148,10 +148,26 @@ TEST_P(CudaAttention, EqualsTheReference) {
   expect_equal({{{1, 1}, {77, 77}, {16, 16}, {130, 130}, {700, 700}},
                 {{1, 2}, {1, 78}, {1, 17}, {33, 163}, {900, 1600}},
                 {{1, 3}, {1, 79}, {1, 18}, {1, 164}}},
-               {0, 10, 30, 40, 60}, 400);
+               {0, 10, 30, 40, 60}, 400, false);
 }
 
-// As many decodes as have a block an SM, two, and more: blocks of other numbers of warps.
+// Decodes at the ends of pages and of the parts that a context is cut into.
+TEST_P(CudaAttention, DecodesAtEveryEndEqualTheReference) {
+  if (cuda_ == nullptr) return;
+  constexpr std::int32_t kBlocksEach = 36;
+  std::vector<Part> prompts, decodes;
+  std::vector<std::int32_t> first_block;
+  for (const std::int32_t context : {15, 16, 127, 128, 144, 255, 256, 299, 511, 512}) {
+    first_block.push_back(static_cast<std::int32_t>(prompts.size()) * kBlocksEach);
+    prompts.push_back({context, context});
+    decodes.push_back({1, context + 1});
+  }
+  const auto num_blocks = static_cast<std::int32_t>(prompts.size()) * kBlocksEach;
+  for (const bool with_first_blocks : {false, true})
+    expect_equal({prompts, decodes}, first_block, num_blocks, with_first_blocks);
+}
+
+// On an H200 as many decodes as have a block an SM, two, and more: blocks of other numbers of warps.
 TEST_P(CudaAttention, ManyDecodesEqualTheReference) {
   if (cuda_ == nullptr) return;
   constexpr std::int32_t kBlocksEach = 24;
@@ -166,7 +182,8 @@ TEST_P(CudaAttention, ManyDecodesEqualTheReference) {
       decodes.push_back({1, context + 1});
       first_block.push_back(s * kBlocksEach);
     }
-    expect_equal({prompts, decodes}, first_block, sequences * kBlocksEach);
+    expect_equal({prompts, decodes}, first_block, sequences * kBlocksEach,
+                 /*with_first_blocks=*/true);
   }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// One page of 16 tokens against the queries of a decode, at most 8 rows, by one warp.
+// Pages of 16 tokens against the queries of a decode, at most 8 rows, by one warp.
 
 #include "kernels/cuda/attention_args.cuh"
 #include "kernels/cuda/kv_format.cuh"

@@ -299,8 +299,8 @@ void launch_warps(const Launcher& launch, const AttentionView& view, int decodes
 
 template <int D, KvFormat kFormat>
 void launch_for(const Launcher& launch, const AttentionView& view, int decodes, int max_context) {
-  // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200. Before
-  // Hopper a block may not have the shared memory that most warps want.
+  // (sequence, KV head) pairs an SM; the limits are what bench/kernels/cuda_layer.cc found on an H200. Not
+  // every GPU gives a block the shared memory that more warps want.
   const int pairs = decodes * view.kv.kv_heads / launch.multiprocessors;
   const bool always = launch.same_in_any_batch;
   if ((always || pairs < 1) && sizeof(Shared<D, kFormat, 8>) <= launch.block_shared_bytes)

@@ -32,7 +32,7 @@ template <typename Format, int MT, int NT, int kBlocks, int kDepth, bool kXAhead
 struct LinearPlan {
   // W comes through shared memory too, where registers would not do: loads to registers in a loop all count
   // on one scoreboard, so that the chunk that is needed waits for the one that was asked for last.
-  static constexpr bool kRing = Format::kRingChunk > 0 && NT == 1;
+  static constexpr bool kRing = Format::kRingChunk > 0 && kXAhead;
   static constexpr int kWChunk = kRing ? MT * Format::kRingChunk : 0;  // of 16 bytes, a warp
   // Shared memory: the pieces of x, the chunks of W, the sums, a scale a row of x.
   static constexpr int kXLanes = 4 * Format::kRowsAhead;           // those that have a row of x
@@ -230,8 +230,8 @@ __global__ __launch_bounds__(kLinearWarps * 32,
         if (ahead < chunks && j * 8 + g < p.m)
           for (int piece = 0; piece < Format::kXPieces; ++piece)
             copy_16_async(x_copy(d, piece, j), x_at(ahead, piece, j));
+      copies_close();
     }
-    if constexpr (kXAhead || kRing) copies_close();
   };
   const float* my_partials = RowScales<NT, kLate>::partials_of(p, warp, lane);
   if constexpr (kPrepares) work_out(my_partials);
@@ -254,7 +254,7 @@ __global__ __launch_bounds__(kLinearWarps * 32,
     for (int d = 0; d < kDepth; ++d) {
       const int now = base + d * kLinearWarps;
       if (now >= chunks) break;
-      if constexpr (kXAhead || kRing) copies_wait<kDepth - 1>();
+      if constexpr (kXAhead) copies_wait<kDepth - 1>();
       // Lanes without a row of x read pieces of others, for nothing; of W each reads what others have copied.
       if constexpr (kRing || (kXAhead && Plan::kXLanes < 32)) __syncwarp();
       if constexpr (kRing)
@@ -303,7 +303,7 @@ template <typename Format, bool kXAhead>
 void launch_few_rows(const Launcher& launch, const LinearArgs& args) {
   constexpr int kManyTiles = 4;  // more blocks of one tile than an SM holds: half as many may be taller
   const int tiles = (args.weight.tiles + launch.multiprocessors - 1) / launch.multiprocessors;  // an SM
-  // Before Hopper a block has no more than 99 or 163 KiB of shared memory.
+  // A block of other GPUs than Hopper has no more than 99 or 163 KiB of shared memory.
   using Alone = LinearPlan<Format, 1, 1, 1, Format::kDepthAlone, kXAhead>;
   constexpr int kDepthOfTwo = Format::template kDepthOfTwo<kXAhead>;
   using OfTwo = LinearPlan<Format, 1, 1, 2, kDepthOfTwo, kXAhead>;

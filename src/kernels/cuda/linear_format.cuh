@@ -1,6 +1,7 @@
 #pragma once
 // The weight formats of the linear kernels: where a lane finds its 16 bytes of a row, which k they are, and
-// how they become bf16 fragments. A tile is 16 rows of W; a chunk is 64 bytes of each of them.
+// how they become bf16 fragments. A tile is 16 rows of W; a chunk is 64 bytes of each of them (of BF16
+// 128).
 //
 //   BF16, FP8   row-major [out, in], as the library GEMM wants them
 //   INT8, INT4  [stack of 8 tiles][chunk][tile][half of the tile: 8 rows][lane][16 bytes], rows padded to
