@@ -84,8 +84,7 @@ class Decodes {
     tables_ = to_device(cuda, ids);
     std::vector<std::int32_t> first(sequences * kernels::kFirstBlocks);
     for (std::int64_t i = 0; i < sequences; ++i)
-      std::copy_n(ids.begin() + i * blocks, std::min<std::int64_t>(blocks, kernels::kFirstBlocks),
-                  first.begin() + i * kernels::kFirstBlocks);
+      kernels::copy_first_blocks(ids, i * blocks, first.data() + i * kernels::kFirstBlocks);
     first_blocks_ = to_device(cuda, first);
     std::vector<kernels::SequenceSlice> slices;
     for (std::int64_t i = 0; i < sequences; ++i)

@@ -221,11 +221,9 @@ class CudaExecutor final : public Executor {
       slice = batch_.slices[i];
       slice.block_table = input<std::int32_t>(layout.block_ids) + batch_.first_block[i];
     }
-    for (std::int32_t i = 0; i < real.decodes; ++i) {
-      const auto table = std::span(batch_.block_ids).subspan(batch_.first_block[i]);
-      std::ranges::copy(table.first(std::min<std::size_t>(table.size(), kernels::kFirstBlocks)),
-                        staged(layout.first_blocks) + i * kernels::kFirstBlocks);
-    }
+    for (std::int32_t i = 0; i < real.decodes; ++i)
+      kernels::copy_first_blocks(batch_.block_ids, batch_.first_block[i],
+                                 staged(layout.first_blocks) + i * kernels::kFirstBlocks);
     auto* sample_rows = reinterpret_cast<SampleRow*>(flight.inputs.data() + InputLayout::kRows);
     const std::int32_t* output = batch_.outputs.data();
     for (const StepSequence& sequence : sequences) {

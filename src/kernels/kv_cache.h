@@ -3,8 +3,10 @@
 // and values of block_size consecutive tokens of one sequence, for all KV heads of one layer. Inside a block
 // the layout belongs to the backend. Who owns which block is decided by cache/, never here.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace pagoda::kernels {
 
@@ -42,5 +44,12 @@ struct SequenceSlice {
 // Of a table, in SequenceBatch::first_blocks: as many as the first part of a context that attention works on
 // has pages.
 inline constexpr std::int32_t kFirstBlocks = 16;
+
+// Of one table, which begins at block_ids[begin], to to[0] ... What lies behind a shorter table is copied
+// too, where there is something, and is never read.
+inline void copy_first_blocks(std::span<const std::int32_t> block_ids, std::size_t begin, std::int32_t* to) {
+  const auto table = block_ids.subspan(begin);
+  std::ranges::copy(table.first(std::min<std::size_t>(table.size(), kFirstBlocks)), to);
+}
 
 }  // namespace pagoda::kernels

@@ -30,6 +30,8 @@ class CudaAttention : public CudaTest, public ::testing::WithParamInterface<std:
  protected:
   void expect_equal(const std::vector<std::vector<Part>>& steps, const std::vector<std::int32_t>& first_block,
                     std::int32_t num_blocks, bool with_first_blocks);
+  void expect_decodes_equal(const std::vector<std::int32_t>& contexts, std::int32_t blocks_each,
+                            bool with_first_blocks);
 };
 
 // Each sequence has its own run of the shuffled blocks, from its first one on.
@@ -124,8 +126,7 @@ void CudaAttention::expect_equal(const std::vector<std::vector<Part>>& steps,
     batch.slices = {to_device(device_slices), device_slices.size()};
     std::vector<std::int32_t> first_blocks(batch.num_decodes * kFirstBlocks);
     for (std::int32_t s = 0; s < batch.num_decodes; ++s)
-      std::copy_n(order.begin() + first_block[s], std::min(kFirstBlocks, num_blocks - first_block[s]),
-                  first_blocks.begin() + s * kFirstBlocks);
+      copy_first_blocks(order, first_block[s], first_blocks.data() + s * kFirstBlocks);
     if (with_first_blocks) batch.first_blocks = to_device(first_blocks);
     cuda_->rope_attention(rope, attention, device_cache, kLayer, batch);
     const std::vector<float> actual = from_bf16(to_host(device_out.as<std::uint16_t>(), out.values.size()));
@@ -142,8 +143,21 @@ void CudaAttention::expect_equal(const std::vector<std::vector<Part>>& steps,
   }
 }
 
+// Prompts of so many tokens, and one more token of each.
+void CudaAttention::expect_decodes_equal(const std::vector<std::int32_t>& contexts, std::int32_t blocks_each,
+                                         bool with_first_blocks) {
+  std::vector<Part> prompts, decodes;
+  std::vector<std::int32_t> first_block;
+  for (const std::int32_t context : contexts) {
+    first_block.push_back(static_cast<std::int32_t>(prompts.size()) * blocks_each);
+    prompts.push_back({context, context});
+    decodes.push_back({1, context + 1});
+  }
+  expect_equal({prompts, decodes}, first_block, static_cast<std::int32_t>(prompts.size()) * blocks_each,
+               with_first_blocks);
+}
+
 TEST_P(CudaAttention, EqualsTheReference) {
-  if (cuda_ == nullptr) return;
   // Prompts first, then decodes and more of the prompts behind them; blocks of 16 are enough.
   expect_equal({{{1, 1}, {77, 77}, {16, 16}, {130, 130}, {700, 700}},
                 {{1, 2}, {1, 78}, {1, 17}, {33, 163}, {900, 1600}},
@@ -153,37 +167,17 @@ TEST_P(CudaAttention, EqualsTheReference) {
 
 // Decodes at the ends of pages and of the parts that a context is cut into.
 TEST_P(CudaAttention, DecodesAtEveryEndEqualTheReference) {
-  if (cuda_ == nullptr) return;
-  constexpr std::int32_t kBlocksEach = 36;
-  std::vector<Part> prompts, decodes;
-  std::vector<std::int32_t> first_block;
-  for (const std::int32_t context : {15, 16, 127, 128, 144, 255, 256, 299, 511, 512}) {
-    first_block.push_back(static_cast<std::int32_t>(prompts.size()) * kBlocksEach);
-    prompts.push_back({context, context});
-    decodes.push_back({1, context + 1});
-  }
-  const auto num_blocks = static_cast<std::int32_t>(prompts.size()) * kBlocksEach;
   for (const bool with_first_blocks : {false, true})
-    expect_equal({prompts, decodes}, first_block, num_blocks, with_first_blocks);
+    expect_decodes_equal({15, 16, 127, 128, 144, 255, 256, 299, 511, 512}, 36, with_first_blocks);
 }
 
 // On an H200 as many decodes as have a block an SM, two, and more: blocks of other numbers of warps.
 TEST_P(CudaAttention, ManyDecodesEqualTheReference) {
-  if (cuda_ == nullptr) return;
-  constexpr std::int32_t kBlocksEach = 24;
-  const Shape shape = std::get<0>(GetParam());
-  if (shape.kv_heads != 8) return;
+  if (std::get<0>(GetParam()).kv_heads != 8) return;
   for (const std::int32_t sequences : {17, 34, 67}) {
-    std::vector<Part> prompts, decodes;
-    std::vector<std::int32_t> first_block;
-    for (std::int32_t s = 0; s < sequences; ++s) {
-      const std::int32_t context = s % 16 == 5 ? 300 : 1 + s * 37 % 170;
-      prompts.push_back({context, context});
-      decodes.push_back({1, context + 1});
-      first_block.push_back(s * kBlocksEach);
-    }
-    expect_equal({prompts, decodes}, first_block, sequences * kBlocksEach,
-                 /*with_first_blocks=*/true);
+    std::vector<std::int32_t> contexts;
+    for (std::int32_t s = 0; s < sequences; ++s) contexts.push_back(s % 16 == 5 ? 300 : 1 + s * 37 % 170);
+    expect_decodes_equal(contexts, 24, /*with_first_blocks=*/true);
   }
 }
 

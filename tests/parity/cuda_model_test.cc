@@ -89,12 +89,7 @@ TEST(CudaModel, StepsAheadGiveTheSameTokens) {
   for (const std::size_t count : {1, 7, 36}) {
     const auto all = prompts(count, 3001);
     for (const bool draws : {false, true}) {
-      std::vector<Sampling> samplings(count);
-      for (std::size_t s = 0; s < count && draws; ++s)
-        samplings[s] = {.temperature = s % 4 == 0 ? 0.0f : 0.9f,
-                        .top_k = 50,
-                        .repetition_penalty = s % 3 == 0 ? 1.0f : 1.3f,
-                        .seed = s};
+      const std::vector<Sampling> samplings = samplings_of(count, draws);
       Batch in_step(**runner, all, samplings), ahead(**runner, all, samplings);
       for (int i = 0; i < kSteps; ++i) in_step.step();
       // Other sequences take all places that the first had on the device.

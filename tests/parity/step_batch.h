@@ -59,13 +59,9 @@ class Batch {
     submit();
     collect();
   }
-  // Each step is submitted before the one before it is collected.
   void run_ahead(int steps) {
-    for (int i = 0; i < steps; ++i) {
-      submit();
-      if (i > 0) collect();
-    }
-    collect();
+    for (int i = 0; i < steps; ++i) step_ahead();
+    finish();
   }
   std::vector<float> logits() {
     const ScheduledSequence part{ids_[0], 0,          static_cast<std::int32_t>(tokens_[0].size()),
@@ -122,6 +118,17 @@ inline std::vector<std::vector<std::int32_t>> prompts(std::size_t count, std::in
   return result;
 }
 
+// Greedy all, or drawn, each by its own seed and some without a penalty, but for every fourth.
+inline std::vector<Sampling> samplings_of(std::size_t count, bool draw) {
+  std::vector<Sampling> samplings(count);
+  for (std::size_t s = 0; s < count && draw; ++s)
+    samplings[s] = {.temperature = s % 4 == 0 ? 0.0f : 0.9f,
+                    .top_k = 50,
+                    .repetition_penalty = s % 3 == 0 ? 1.0f : 1.3f,
+                    .seed = s};
+  return samplings;
+}
+
 // Sequences that join while others generate - one, some, more than a graph takes - get the tokens that each
 // gets alone, greedily and drawn, in turn and a step ahead. The operators must compute a row the same in any
 // batch.
@@ -130,12 +137,7 @@ inline void expect_joining_changes_nothing(Runner& runner,
   constexpr std::size_t kJoined[] = {1, 1, 2, 4, 4, 7, 8, 9, 14, 15, 26, 36, 36, 36};
   for (const bool draws : {false, true})
     for (const bool ahead : {false, true}) {
-      std::vector<Sampling> samplings(all.size());
-      for (std::size_t s = 0; s < all.size() && draws; ++s)
-        samplings[s] = {.temperature = s % 4 == 0 ? 0.0f : 0.9f,
-                        .top_k = 50,
-                        .repetition_penalty = s % 3 == 0 ? 1.0f : 1.3f,
-                        .seed = s};
+      const std::vector<Sampling> samplings = samplings_of(all.size(), draws);
       Batch joining(runner, all, samplings);
       std::vector<int> steps(all.size());  // of each
       for (const std::size_t joined : kJoined) {

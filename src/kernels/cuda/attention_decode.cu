@@ -39,8 +39,8 @@ struct Shared {
 template <int D, KvFormat kFormat, int kWarps>
 struct NewToken {
   static constexpr int kMine = (kMaxGroup + 2 + kWarps - 1) / kWarps;
-  int heads, key, warp,
-      lane;  // those from `key` on are k and v, which only the last part of a context writes
+  int heads, key;  // heads from `key` on are k and v, which only the last part of a context has
+  int warp, lane;
   const float* at[kMine];
   RopeValues<D> rope;
   float x[kMine][D / 32];
